@@ -1,0 +1,53 @@
+// Package throttle decides how much a receiver is sent now: how many connections, how many messages over each and at what
+// rate, and when to stop because the receiver said so.
+//
+// A receiver sees and judges a path: one route of ours (a source address or a relay) towards one provider (all the
+// destinations whose mail hosts one operator runs). Every limit is kept per path.
+//
+// # The provider of a destination
+//
+// Table.Provider groups destinations by who runs their MX hosts:
+//
+//  1. A domain that a Provider lists by name belongs to it, whatever its MX hosts.
+//  2. No MX host, or an address instead of a name: the domain stands for itself.
+//  3. Each MX host has one operator: the Provider with the longest suffix that matches the host at a label boundary, or
+//     else the host's organisational domain by the Public Suffix List.
+//  4. All hosts have the same operator: that is the provider. So a domain belongs to "google" only if all its MX hosts do.
+//  5. Two or three operators: their names in order, joined by "+", with the strictest of their limits. More: the domain
+//     stands for itself.
+//
+// # Tokens
+//
+// A sender takes TokenMessage for each message and TokenConnection for each connection that it opens, by Limiter.AcquireAt,
+// and gives back by Limiter.ReleaseAt the connections it closed and whatever it did not use. A token is refused while
+//
+//  1. the path is stopped (below);
+//  2. for a connection: as many are open as the path may have now, or the route, the provider or the process;
+//  3. for a message: more connections are open than a path that comes back from a stop may have;
+//  4. the rate is used up. Rates are token buckets of golang.org/x/time/rate, one second's worth deep and at least one
+//     token. A new bucket holds a single token, so that neither a restart nor a forgotten path hands out a burst.
+//
+// The Decision says why and until when. A time of zero means that nothing but a ReleaseAt (or the sender's own next
+// success) can change the answer. Nothing here waits, sleeps or holds mail: a refusal is no attempt.
+//
+// # Signals
+//
+// What the receiver says comes back by Limiter.ObserveAt. The machine of a path has three phases:
+//
+//		open --(rate-limited, blocked, ...)--> stopped --(time)--> ramping --(success, once per missing connection)--> open
+//		                                          ^------------------'  (the same signal again: twice as long)
+//
+//	 1. rate-limited stops the path for 10 minutes, or as long as the reply asked for. Then it resumes with one connection,
+//	    and each success allows one more up to the limit. The same again while it ramps stops it for twice as long as before,
+//	    up to 4 hours. (Google, "Email sender guidelines", reply 4.7.28.)
+//	 2. blocked suspends the path for 2 hours when 5 came within an hour, or 2 within an hour with no success between them.
+//	    It ends as gradually. (KumoMTA's production shaping rules suspend for 2 hours after 2 to 5 replies in an hour.)
+//	 3. too-many-connections lowers the connections allowed to one fewer than are open; each hour gives one back. When there
+//	    was only one, the path stops for a minute, doubling up to half an hour.
+//	 4. too-many-messages lowers the messages per connection for a day.
+//	 5. network-failure, 20 times without anything else between, stops the path for 5 minutes, doubling up to half an hour.
+//	 6. greylisted and other change nothing; nor does success while the path is open, but for ending a row of failures.
+//
+// While a path is stopped, further signals come from messages that were already under way: they never lengthen the stop,
+// unless a reply asks for a longer wait, or blocks suspend a path that was only backing off.
+package throttle

@@ -1,0 +1,317 @@
+package throttle
+
+import (
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/reputemail/repute/internal/keyed"
+)
+
+// Path is what a receiver sees and judges: one route of ours towards one provider, as Table.Provider names it. A relay is
+// one receiver whatever it relays to: its Provider is one name of the caller's choice.
+type Path struct {
+	Route    string `json:"route"`
+	Provider string `json:"provider"`
+}
+
+// Token is what a sender asks for before it acts.
+type Token string
+
+// The tokens.
+const (
+	// TokenConnection is one open connection. It is taken before dialling and released when the connection is closed, also
+	// when dialling failed.
+	TokenConnection Token = "connection"
+	// TokenMessage is one SMTP transaction. It is taken before MAIL, and released only if no MAIL was sent.
+	TokenMessage Token = "message"
+	// TokenUnopened is a TokenConnection that was taken but not dialled: releasing it also gives back the connect rate's
+	// token. It is only for ReleaseAt.
+	TokenUnopened Token = "unopened"
+)
+
+// Reason says why a token was refused.
+type Reason string
+
+// The reasons.
+const (
+	// ReasonConnections: as many connections are open as may be, of the path, its route, its provider or the process. For a
+	// message: more are open than a path that comes back from a stop may have; close idle ones.
+	ReasonConnections Reason = "connections"
+	// ReasonConnectRate: connections were opened too fast.
+	ReasonConnectRate Reason = "connect-rate"
+	// ReasonMessageRate: messages were begun too fast.
+	ReasonMessageRate Reason = "message-rate"
+	// ReasonBackoff: the path is stopped after a rate limit or failures of the receiver.
+	ReasonBackoff Reason = "backoff"
+	// ReasonSuspended: the path is stopped because the receiver blocks us.
+	ReasonSuspended Reason = "suspended"
+	// ReasonInvalid: there is no such token to take. A mistake of the caller.
+	ReasonInvalid Reason = "invalid"
+)
+
+// Decision is the answer to a request for a token.
+type Decision struct {
+	// OK: the token was taken. Otherwise nothing was.
+	OK bool
+	// Until is when to ask again. The zero time: unknown, wait for a release or a success on this path. Zero when OK.
+	Until time.Time
+	// Reason says why the token was refused. Empty when OK.
+	Reason Reason
+	// Limits hold on the path now: the configured ones, lowered by what the receiver has signalled. A sender that has more
+	// connections open than Limits.Connections closes the idle ones.
+	Limits Limits
+}
+
+// Config says what a Limiter allows. The zero Config has the built-in table and no caps beyond it.
+type Config struct {
+	// Table knows the limits of providers. Defaults to the built-in providers.
+	Table *Table
+	// Names are providers that the caller has by other means than Table, so that Limits and ProviderConnections may name
+	// them. Defaults to none.
+	Names []string
+	// Limits replaces the table's limits for a provider. A name that is neither one of Names nor one that Table.Provider can
+	// return is refused. Defaults to none.
+	Limits map[string]Limits
+	// Paths replaces the limits of one path, before Limits. Defaults to none.
+	Paths map[Path]Limits
+	// RouteConnections caps the connections open over a route to all providers. Defaults to no cap.
+	RouteConnections map[string]int
+	// ProviderConnections caps the connections open to a provider over all routes. Its names are checked as those of Limits.
+	// Defaults to no cap.
+	ProviderConnections map[string]int
+	// Connections caps all open connections. Defaults to 0: no cap.
+	Connections int
+	// Backoff tunes the reactions to signals. Defaults as its fields say.
+	Backoff Backoff
+	// MaxPaths is the most paths remembered; those with open connections, a running stop or a rate that is used up may
+	// exceed it. Defaults to 100,000.
+	MaxPaths int
+	// Idle is how long an unused path is remembered. Defaults to 24 hours.
+	Idle time.Duration
+	// Logger is told when a path stops and when it is open again. Defaults to none.
+	Logger *slog.Logger
+}
+
+// Limiter holds the limits of all paths. It is safe for concurrent use; make one with New. It has no goroutine, and no
+// call waits for more than other calls' bookkeeping.
+//
+// Every call takes the time. Paths take it to run forward: a now up to a minute before the latest one counts as that one.
+// A clock that went back further shifts what the path remembers with it and empties its rates, so that it neither holds
+// mail longer nor lets more through.
+type Limiter struct {
+	config  Config
+	logger  *slog.Logger
+	process *connectionCap
+	// routes and providers have only what is configured, so they are bounded.
+	routes, providers map[string]*connectionCap
+
+	mu    sync.Mutex // Guards everything in the paths and the caps, and every call of paths.
+	paths *keyed.Map[Path, *path]
+}
+
+// connectionCap counts the connections of several paths. A nil one has no cap.
+type connectionCap struct {
+	open, most int
+}
+
+// clockSlack is how far behind the latest time a caller may be for its clock to count as the same.
+const clockSlack = time.Minute
+
+// defaultIdle is how long an unused path is remembered.
+const defaultIdle = 24 * time.Hour
+
+// New makes a Limiter, or names the field of config that cannot be.
+func New(config Config) (*Limiter, error) {
+	if config.Table == nil {
+		t, err := NewTable(TableConfig{})
+		if err != nil {
+			return nil, err
+		}
+		config.Table = t
+	}
+	config.Backoff = config.Backoff.withDefaults()
+	if err := config.validate(); err != nil {
+		return nil, fmt.Errorf("throttle: %w", within("Config", err))
+	}
+	if config.Idle == 0 {
+		config.Idle = defaultIdle
+	}
+	config.Limits, config.Paths = maps.Clone(config.Limits), maps.Clone(config.Paths)
+	l := &Limiter{
+		config:    config,
+		logger:    config.Logger,
+		process:   &connectionCap{most: config.Connections},
+		routes:    caps(config.RouteConnections),
+		providers: caps(config.ProviderConnections),
+	}
+	if l.logger == nil {
+		l.logger = slog.New(slog.DiscardHandler)
+	}
+	l.paths = keyed.New(keyed.Config[Path, *path]{
+		Max:  config.MaxPaths,
+		Idle: config.Idle,
+		Live: func(now time.Time, _ Path, p *path) bool { return p.live(now) },
+	})
+	return l, nil
+}
+
+func (c Config) validate() error {
+	for _, f := range []struct {
+		name  string
+		value int64
+	}{
+		{"Connections", int64(c.Connections)},
+		{"MaxPaths", int64(c.MaxPaths)},
+		{"Idle", int64(c.Idle)},
+	} {
+		if f.value < 0 {
+			return invalid(f.name, "is negative")
+		}
+	}
+	for provider, limits := range c.Limits {
+		name := fmt.Sprintf("Limits[%q]", provider)
+		if err := c.checkProvider(name, provider); err != nil {
+			return err
+		}
+		if err := limits.validate(); err != nil {
+			return within(name, err)
+		}
+	}
+	for p, limits := range c.Paths {
+		if err := limits.validate(); err != nil {
+			return within(fmt.Sprintf("Paths[%v]", p), err)
+		}
+	}
+	for route, most := range c.RouteConnections {
+		if most <= 0 {
+			return invalid(fmt.Sprintf("RouteConnections[%q]", route), "%d is not positive; leave it out for no cap", most)
+		}
+	}
+	for provider, most := range c.ProviderConnections {
+		name := fmt.Sprintf("ProviderConnections[%q]", provider)
+		if err := c.checkProvider(name, provider); err != nil {
+			return err
+		}
+		if most <= 0 {
+			return invalid(name, "%d is not positive; leave it out for no cap", most)
+		}
+	}
+	if err := c.Backoff.validate(); err != nil {
+		return within("Backoff", err)
+	}
+	return nil
+}
+
+// checkProvider refuses a provider that no destination can have.
+func (c Config) checkProvider(field, provider string) error {
+	if !c.Table.possible(provider) && !slices.Contains(c.Names, provider) {
+		return invalid(field, "can never match: it is neither a provider of the table nor a domain")
+	}
+	return nil
+}
+
+func caps(config map[string]int) map[string]*connectionCap {
+	m := make(map[string]*connectionCap, len(config))
+	for name, most := range config {
+		m[name] = &connectionCap{most: most}
+	}
+	return m
+}
+
+// AcquireAt takes a token of a path, if it may be taken now.
+//
+// A sender that needs both a message and a connection takes the connection first, then the message; when the message is
+// refused it gives back TokenUnopened. It does not keep an idle connection open to a path that is stopped.
+func (l *Limiter) AcquireAt(now time.Time, key Path, t Token) Decision {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	p := l.path(now, key)
+	now = p.clock(now)
+	d := Decision{Limits: p.effective(now)}
+	switch {
+	case t != TokenConnection && t != TokenMessage:
+		d.Reason = ReasonInvalid
+	case now.Before(p.until):
+		d.Reason, d.Until = p.cause.reason(), p.until
+	case t == TokenConnection:
+		if d.Limits.Connections > 0 && p.open >= d.Limits.Connections ||
+			p.route.full() || p.provider.full() || l.process.full() {
+			d.Reason = ReasonConnections
+		} else if until, ok := p.connects.take(now); !ok {
+			d.Reason, d.Until = ReasonConnectRate, until
+		} else {
+			d.OK = true
+			l.count(p, 1)
+		}
+	case p.cause != "" && p.open > d.Limits.Connections:
+		d.Reason = ReasonConnections
+	default:
+		if d.Until, d.OK = p.messages.take(now); !d.OK {
+			d.Reason = ReasonMessageRate
+		}
+	}
+	return d
+}
+
+// ReleaseAt gives back a token: a connection that was closed, or a message or connection that was not used. Each token is
+// released at most once; a connection more than were taken is ignored.
+func (l *Limiter) ReleaseAt(now time.Time, key Path, t Token) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	p, ok := l.paths.Get(now, key)
+	if !ok {
+		return
+	}
+	now = p.clock(now)
+	switch t {
+	case TokenMessage:
+		p.messages.give(now)
+	case TokenConnection, TokenUnopened:
+		if p.open == 0 {
+			return
+		}
+		l.count(p, -1)
+		if t == TokenUnopened {
+			p.connects.give(now)
+		}
+	}
+}
+
+// count changes the number of open connections wherever it is counted.
+func (l *Limiter) count(p *path, by int) {
+	p.open += by
+	p.route.add(by)
+	p.provider.add(by)
+	l.process.add(by)
+}
+
+func (c *connectionCap) full() bool { return c != nil && c.most > 0 && c.open >= c.most }
+
+func (c *connectionCap) add(by int) {
+	if c != nil {
+		c.open += by
+	}
+}
+
+// path finds or makes the state of a path. The Limiter is locked.
+func (l *Limiter) path(now time.Time, key Path) *path {
+	return l.paths.GetOrCreate(now, key, func() *path { return l.newPath(now, key) })
+}
+
+func (l *Limiter) newPath(now time.Time, key Path) *path {
+	limits, ok := l.config.Paths[key]
+	if !ok {
+		limits, ok = l.config.Limits[key.Provider]
+	}
+	if !ok {
+		limits = l.config.Table.Limits(key.Provider)
+	}
+	p := &path{limits: limits, seen: now, route: l.routes[key.Route], provider: l.providers[key.Provider]}
+	p.messages.start(now, limits.MessageRate, 1)
+	p.connects.start(now, limits.ConnectRate, 1)
+	return p
+}

@@ -1,0 +1,328 @@
+package throttle
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+func newLimiter(t testing.TB, config Config) *Limiter {
+	t.Helper()
+	l, err := New(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+// with makes a Limiter whose every path has these limits.
+func with(t testing.TB, limits Limits, config Config) *Limiter {
+	t.Helper()
+	config.Table = newTable(t, TableConfig{Default: &limits})
+	return newLimiter(t, config)
+}
+
+var example = Path{Route: "mta1", Provider: "example.com"}
+
+func TestConnections(t *testing.T) {
+	l := with(t, Limits{Connections: 2}, Config{})
+	for range 2 {
+		if d := l.AcquireAt(start, example, TokenConnection); !d.OK || d.Reason != "" || !d.Until.IsZero() {
+			t.Fatalf("%+v", d)
+		}
+	}
+	d := l.AcquireAt(start, example, TokenConnection)
+	if d.OK || d.Reason != ReasonConnections || !d.Until.IsZero() || d.Limits.Connections != 2 {
+		t.Fatalf("a third: %+v", d)
+	}
+	if d := l.AcquireAt(start, Path{"mta2", "example.com"}, TokenConnection); !d.OK {
+		t.Fatalf("another route: %+v", d)
+	}
+	l.ReleaseAt(start, example, TokenConnection)
+	if d := l.AcquireAt(start, example, TokenConnection); !d.OK {
+		t.Fatalf("after a release: %+v", d)
+	}
+	for range 5 {
+		l.ReleaseAt(start, example, TokenConnection)
+	}
+	if s := l.StateAt(start, example); s.Open != 0 {
+		t.Fatalf("released more than was taken: %d open", s.Open)
+	}
+	l.ReleaseAt(start, Path{"never", "seen.example"}, TokenConnection)
+	if n := len(l.StatesAt(start)); n != 2 {
+		t.Fatalf("%d paths, want 2", n)
+	}
+}
+
+func TestCaps(t *testing.T) {
+	l := with(t, Limits{}, Config{
+		Connections:         4,
+		RouteConnections:    map[string]int{"a": 2},
+		ProviderConnections: map[string]int{"google": 1},
+		Limits:              map[string]Limits{"google": {}},
+	})
+	for _, c := range []struct {
+		path Path
+		ok   bool
+	}{
+		{Path{"a", "x.example"}, true},
+		{Path{"a", "google"}, true},
+		{Path{"a", "y.example"}, false}, // the route's cap
+		{Path{"b", "google"}, false},    // the provider's
+		{Path{"b", "x.example"}, true},
+		{Path{"b", "x.example"}, true},
+		{Path{"b", "x.example"}, false}, // the process's
+	} {
+		d := l.AcquireAt(start, c.path, TokenConnection)
+		if d.OK != c.ok || !d.OK && d.Reason != ReasonConnections {
+			t.Fatalf("%v: %+v", c.path, d)
+		}
+	}
+	l.ReleaseAt(start, Path{"a", "google"}, TokenConnection)
+	if d := l.AcquireAt(start, Path{"b", "google"}, TokenConnection); !d.OK {
+		t.Fatalf("after the provider's release: %+v", d)
+	}
+}
+
+func TestRates(t *testing.T) {
+	l := with(t, Limits{MessageRate: Rate{10, time.Second}, ConnectRate: Rate{1, time.Minute}}, Config{})
+	if d := l.AcquireAt(start, example, TokenMessage); !d.OK {
+		t.Fatalf("first message: %+v", d)
+	}
+	d := l.AcquireAt(start, example, TokenMessage)
+	if d.OK || d.Reason != ReasonMessageRate || d.Until.Sub(start).Round(time.Millisecond) != 100*time.Millisecond {
+		t.Fatalf("a new path hands out a burst: %+v", d)
+	}
+	l.ReleaseAt(start, example, TokenMessage)
+	if d := l.AcquireAt(start, example, TokenMessage); !d.OK {
+		t.Fatalf("given back: %+v", d)
+	}
+	if d := l.AcquireAt(start, example, TokenConnection); !d.OK {
+		t.Fatalf("first connection: %+v", d)
+	}
+	d = l.AcquireAt(start, example, TokenConnection)
+	if d.OK || d.Reason != ReasonConnectRate || d.Until.Sub(start).Round(time.Millisecond) != time.Minute {
+		t.Fatalf("second connection: %+v", d)
+	}
+	if s := l.StateAt(start, example); s.Open != 1 || s.Connects != 0 || s.Messages != 0 {
+		t.Fatalf("a refusal took something: %+v", s)
+	}
+	l.ReleaseAt(start, example, TokenUnopened)
+	if d := l.AcquireAt(start, example, TokenConnection); !d.OK {
+		t.Fatalf("unopened: %+v", d)
+	}
+	l.ReleaseAt(start, example, TokenConnection)
+	if d := l.AcquireAt(start, example, TokenConnection); d.OK {
+		t.Fatal("a closed connection gave back the connect rate")
+	}
+	if d := l.AcquireAt(start, example, TokenUnopened); d.OK || d.Reason != ReasonInvalid {
+		t.Fatalf("a token that cannot be taken: %+v", d)
+	}
+}
+
+// Every limit of 0 is really none.
+func TestUnlimited(t *testing.T) {
+	l := with(t, Limits{}, Config{})
+	for i := range 20_000 {
+		if d := l.AcquireAt(start, example, TokenConnection); !d.OK || d.Limits != (Limits{}) {
+			t.Fatalf("connection %d: %+v", i, d)
+		}
+		if d := l.AcquireAt(start, example, TokenMessage); !d.OK {
+			t.Fatalf("message %d: %+v", i, d)
+		}
+	}
+	if s := l.StateAt(start, example); s.Messages != -1 || s.Connects != -1 {
+		t.Fatalf("%+v", s)
+	}
+}
+
+func TestLimitsOf(t *testing.T) {
+	l := newLimiter(t, Config{
+		Names:  []string{"relay"},
+		Limits: map[string]Limits{"google": {Connections: 7}, "example.com": {Connections: 8}, "relay": {Connections: 9}, "a.example+google": {}},
+		Paths:  map[Path]Limits{{"mta1", "google"}: {Connections: 1}},
+	})
+	for path, want := range map[Path]int{
+		{"mta1", "google"}:      1,
+		{"mta2", "google"}:      7,
+		{"mta1", "example.com"}: 8,
+		{"mta1", "relay"}:       9,
+		{"mta1", "comcast"}:     25,
+		{"mta1", "example.net"}: 10,
+	} {
+		if got := l.StateAt(start, path).Limits.Connections; got != want {
+			t.Errorf("%v: %d connections, want %d", path, got, want)
+		}
+	}
+}
+
+func TestNewRefuses(t *testing.T) {
+	bad := Limits{Recipients: -1}
+	for want, config := range map[string]Config{
+		`Config.Connections: `:                             {Connections: -1},
+		`Config.MaxPaths: `:                                {MaxPaths: -1},
+		`Config.Idle: `:                                    {Idle: -1},
+		`Config.Limits["gogle"]: can never match`:          {Limits: map[string]Limits{"gogle": {}}},
+		`Config.Limits["Example.com"]: can never match`:    {Limits: map[string]Limits{"Example.com": {}}},
+		`Config.Limits["google"].Recipients: `:             {Limits: map[string]Limits{"google": bad}},
+		`Config.Paths[{mta1 google}].Recipients: `:         {Paths: map[Path]Limits{{"mta1", "google"}: bad}},
+		`Config.RouteConnections["mta1"]: 0`:               {RouteConnections: map[string]int{"mta1": 0}},
+		`Config.ProviderConnections["google"]: -2`:         {ProviderConnections: map[string]int{"google": -2}},
+		`Config.ProviderConnections["x"]: can never match`: {ProviderConnections: map[string]int{"x": 1}},
+		`Config.Backoff.RateLimited: 5h0m0s`:               {Backoff: Backoff{RateLimited: 5 * time.Hour}},
+		`Config.Backoff.Blocked: `:                         {Backoff: Backoff{Max: time.Hour}},
+		`Config.Backoff.Network: `:                         {Backoff: Backoff{Network: -1}},
+		`Config.Backoff.BlocksPerHour: 1001`:               {Backoff: Backoff{BlocksPerHour: 1001}},
+		`Config.Backoff.BlocksInRow: `:                     {Backoff: Backoff{BlocksInRow: -1}},
+		`Config.Backoff.FailuresInRow: `:                   {Backoff: Backoff{FailuresInRow: -1}},
+	} {
+		if _, err := New(config); err == nil || !strings.HasPrefix(err.Error(), "throttle: "+want) {
+			t.Errorf("want %s, got %v", want, err)
+		}
+	}
+}
+
+// A path with an open connection, a running stop or a used-up rate is never forgotten; an idle one is.
+func TestForgetting(t *testing.T) {
+	l := with(t, Limits{Connections: 1, MessageRate: Rate{1, 24 * time.Hour}}, Config{MaxPaths: 3, Idle: time.Hour})
+	held, halted, spent, idle := Path{"r", "held.example"}, Path{"r", "halted.example"}, Path{"r", "spent.example"}, Path{"r", "idle.example"}
+	l.AcquireAt(start, held, TokenConnection)
+	l.ObserveAt(start, halted, Signal{Kind: SignalBlocked})
+	l.ObserveAt(start, halted, Signal{Kind: SignalBlocked})
+	l.AcquireAt(start, spent, TokenMessage)
+	l.ObserveAt(start, idle, Signal{Kind: SignalTooManyMessages, Messages: 3})
+	now := start
+	for i := range 100 {
+		now = now.Add(time.Minute)
+		l.AcquireAt(now, Path{"r", fmt.Sprintf("d%d.example", i)}, TokenConnection)
+		l.ReleaseAt(now, Path{"r", fmt.Sprintf("d%d.example", i)}, TokenConnection)
+	}
+	if d := l.AcquireAt(now, held, TokenConnection); d.OK {
+		t.Error("the path of an open connection was forgotten")
+	}
+	if d := l.AcquireAt(now, halted, TokenConnection); d.Reason != ReasonSuspended {
+		t.Errorf("the suspended path was forgotten: %+v", d)
+	}
+	if d := l.AcquireAt(now, spent, TokenMessage); d.OK {
+		t.Error("the used-up rate was forgotten")
+	}
+	if got := l.StateAt(now, idle).Limits.MessagesPerConnection; got != 0 {
+		t.Errorf("the idle path was remembered: %d messages per connection", got)
+	}
+	if n := len(l.StatesAt(now)); n > 5 {
+		t.Errorf("%d paths are kept", n)
+	}
+}
+
+// A clock that is set back neither holds mail nor hands out more.
+func TestClockSetBack(t *testing.T) {
+	l := with(t, Limits{Connections: 2, MessageRate: Rate{1, time.Minute}}, Config{})
+	l.ObserveAt(start, example, Signal{Kind: SignalRateLimited})
+	l.AcquireAt(start.Add(5*time.Minute), example, TokenMessage)
+	back := start.Add(-24 * time.Hour)
+	d := l.AcquireAt(back, example, TokenMessage)
+	if d.OK || d.Until.Sub(back) != 5*time.Minute {
+		t.Fatalf("%+v: want the 5 minutes that were left", d)
+	}
+	now := d.Until
+	if d = l.AcquireAt(now, example, TokenMessage); !d.OK {
+		t.Fatalf("after the stop: %+v", d)
+	}
+	// A little behind is another goroutine's clock reading, and counts as the latest time.
+	if d = l.AcquireAt(now.Add(-time.Second), example, TokenMessage); d.OK || d.Until.Sub(now).Round(time.Millisecond) != time.Minute {
+		t.Fatalf("%+v", d)
+	}
+	// Far ahead and back: one token for the long time that passed, none for coming back.
+	ahead := now.Add(1000 * time.Hour)
+	if d = l.AcquireAt(ahead, example, TokenMessage); !d.OK {
+		t.Fatalf("ahead: %+v", d)
+	}
+	if d = l.AcquireAt(now, example, TokenMessage); d.OK || d.Until.Sub(now).Round(time.Millisecond) != time.Minute {
+		t.Fatalf("back again: %+v", d)
+	}
+}
+
+func TestLimiterConcurrent(t *testing.T) {
+	l := with(t, Limits{Connections: 3}, Config{Connections: 5, MaxPaths: 2})
+	var wg sync.WaitGroup
+	for w := range 8 {
+		wg.Go(func() {
+			for i := range 500 {
+				p := Path{"r", fmt.Sprintf("d%d.example", (w+i)%4)}
+				now := start.Add(time.Duration(i) * time.Millisecond)
+				if l.AcquireAt(now, p, TokenConnection).OK {
+					l.AcquireAt(now, p, TokenMessage)
+					l.ObserveAt(now, p, Signal{Kind: SignalSuccess})
+					l.ReleaseAt(now, p, TokenConnection)
+				}
+				if i%100 == 0 {
+					l.StatesAt(now)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	for _, s := range l.StatesAt(start.Add(time.Second)) {
+		if s.Open != 0 {
+			t.Errorf("%+v", s)
+		}
+	}
+	if l.process.open != 0 {
+		t.Errorf("%d open in the process", l.process.open)
+	}
+}
+
+func TestAcquireAllocatesNothing(t *testing.T) {
+	l := with(t, DefaultLimits(), Config{})
+	now := start
+	l.AcquireAt(now, example, TokenMessage)
+	if n := testing.AllocsPerRun(1000, func() {
+		now = now.Add(time.Millisecond)
+		l.AcquireAt(now, example, TokenMessage)
+		l.AcquireAt(now, example, TokenConnection)
+		l.ObserveAt(now, example, Signal{Kind: SignalSuccess})
+		l.ReleaseAt(now, example, TokenConnection)
+	}); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+// BenchmarkPaths reports the memory of a path that is remembered.
+func BenchmarkPaths(b *testing.B) {
+	l := with(b, DefaultLimits(), Config{MaxPaths: b.N + 1})
+	paths := make([]Path, b.N)
+	for i := range paths {
+		paths[i] = Path{"mta1", fmt.Sprintf("d%d.example", i)}
+	}
+	b.ReportAllocs()
+	b.ResetTimer()
+	for _, p := range paths {
+		l.AcquireAt(start, p, TokenMessage)
+	}
+}
+
+func BenchmarkAcquire(b *testing.B) {
+	for _, n := range []int{1, 100_000} {
+		paths := make([]Path, n)
+		for i := range paths {
+			paths[i] = Path{"mta1", fmt.Sprintf("d%d.example", i)}
+		}
+		for _, token := range []Token{TokenMessage, TokenConnection} {
+			b.Run(fmt.Sprintf("%s/%d", token, n), func(b *testing.B) {
+				l := with(b, DefaultLimits(), Config{})
+				for _, p := range paths {
+					l.AcquireAt(start, p, token)
+				}
+				b.ReportAllocs()
+				now, i := start, 0
+				for b.Loop() {
+					now = now.Add(time.Microsecond)
+					l.AcquireAt(now, paths[i%n], token)
+					i++
+				}
+			})
+		}
+	}
+}
