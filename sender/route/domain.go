@@ -1,0 +1,78 @@
+package route
+
+import (
+	"net/netip"
+	"strings"
+
+	"golang.org/x/net/idna"
+)
+
+// Domain is the one form of a domain name, in which it is asked for, compared and remembered: lower case, A-labels, no final dot. It takes
+// U-labels and A-labels and reports false for what can be no domain name (RFC 1035 section 2.3.4, RFC 5891 section 5).
+//
+// A-labels are taken as they are, also those that today's tables would not make: whether they exist is for the DNS to say. The same holds
+// for underscores, which SMTP's grammar does not allow.
+func Domain(domain string) (string, bool) {
+	domain = strings.TrimSuffix(domain, ".")
+	if !ascii(domain) {
+		a, err := idna.Lookup.ToASCII(domain)
+		if err != nil {
+			return "", false
+		}
+		domain = strings.TrimSuffix(a, ".")
+	}
+	if domain == "" || len(domain) > 253 {
+		return "", false
+	}
+	label := 0
+	for i := range len(domain) {
+		switch c := domain[i]; {
+		case c == '.':
+			if label == 0 {
+				return "", false
+			}
+			label = 0
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '-', c == '_':
+			if label++; label > 63 {
+				return "", false
+			}
+		default:
+			return "", false
+		}
+	}
+	if label == 0 {
+		return "", false
+	}
+	return strings.ToLower(domain), true
+}
+
+// ascii reports whether s has no octet over 127.
+func ascii(s string) bool {
+	for i := range len(s) {
+		if s[i] >= 0x80 {
+			return false
+		}
+	}
+	return true
+}
+
+// literal reads an address literal (RFC 5321 section 4.1.3): "[192.0.2.1]" or "[IPv6:2001:db8::1]".
+func literal(s string) (netip.Addr, bool) {
+	inner, ok := strings.CutPrefix(s, "[")
+	if !ok {
+		return netip.Addr{}, false
+	}
+	if inner, ok = strings.CutSuffix(inner, "]"); !ok {
+		return netip.Addr{}, false
+	}
+	const tag = "ipv6:"
+	six := len(inner) > len(tag) && strings.EqualFold(inner[:len(tag)], tag)
+	if six {
+		inner = inner[len(tag):]
+	}
+	addr, err := netip.ParseAddr(inner)
+	if err != nil || addr.Zone() != "" || six != addr.Is6() {
+		return netip.Addr{}, false
+	}
+	return addr.Unmap(), true
+}

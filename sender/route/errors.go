@@ -1,0 +1,73 @@
+package route
+
+import (
+	"time"
+
+	"github.com/reputemail/repute/bounce"
+	"github.com/reputemail/repute/internal/dnsx"
+)
+
+// negativeTTL is for how long a negative answer holds by the zone's own word.
+func negativeTTL(err error) time.Duration {
+	if e, ok := err.(*dnsx.Error); ok {
+		return e.TTL
+	}
+	return 0
+}
+
+// reason is why a lookup found nothing, in a few words.
+func reason(err error) string {
+	if e, ok := err.(*dnsx.Error); ok {
+		return e.Reason()
+	}
+	return err.Error()
+}
+
+// reply is a synthetic reply.
+func reply(code int, status bounce.Status, text string) bounce.Reply {
+	return bounce.Reply{Code: code, Status: status, Lines: []string{text}, Stage: bounce.StageResolve, Local: true}
+}
+
+// permanent is an error that says that the domain takes no mail.
+func permanent(domain string, r bounce.Reply) *Error { return &Error{Domain: domain, Reply: r} }
+
+// notFound is the error for a name that does not exist.
+func notFound(domain string, err error) *Error {
+	// RFC 3463 section 3.2: X.1.2, the part to the right of the "@" is invalid for mail.
+	return &Error{Domain: domain, Reply: reply(550, bounce.Status{Class: 5, Subject: 1, Detail: 2}, "Domain not found (NXDOMAIN)"), Err: err}
+}
+
+// malformed is the error for what can not be a domain.
+func malformed(domain string) *Error {
+	return permanent(domain, reply(550, bounce.Status{Class: 5, Subject: 1, Detail: 2}, "Domain not found (not a domain name or address literal)"))
+}
+
+// nullMX is the reply of RFC 7505 section 4.2.
+func nullMX() bounce.Reply {
+	return reply(556, bounce.Status{Class: 5, Subject: 1, Detail: 10}, "Domain takes no mail (null MX)")
+}
+
+// unusable is the reply for a domain that exists but has no host for mail (RFC 3463 section 3.5, X.4.4: unable to route).
+func unusable(why string) bounce.Reply {
+	return reply(550, bounce.Status{Class: 5, Subject: 4, Detail: 4}, "No usable mail host: "+why)
+}
+
+// temporary is the error for a lookup that failed (RFC 3463 section 3.5, X.4.3: directory server failure).
+func temporary(domain string, err error) *Error {
+	text := err.Error()
+	if e, ok := err.(*dnsx.Error); ok {
+		text = e.Type + " " + e.Name + ": " + e.Reason()
+	}
+	return &Error{
+		Domain: domain, Temporary: true, Err: err,
+		Reply: reply(451, bounce.Status{Class: 4, Subject: 4, Detail: 3}, "DNS lookup failed temporarily: "+text),
+	}
+}
+
+// relayError is the error for a relay that has no address: temporary, because it is ours to mend.
+func relayError(host, why string) *Error {
+	return &Error{
+		Domain: host, Temporary: true,
+		Reply: reply(451, bounce.Status{Class: 4, Subject: 4, Detail: 4}, "No usable relay host: "+host+": "+why),
+	}
+}

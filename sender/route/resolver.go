@@ -1,0 +1,388 @@
+package route
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/reputemail/repute/internal/dnsx"
+	"github.com/reputemail/repute/internal/keyed"
+)
+
+// maxBatches bounds how many hosts without addresses are looked at in the search for MaxHosts good ones.
+const maxBatches = 4
+
+// Resolver finds the mail exchangers of domains and the addresses of hosts. It is safe for concurrent use. It has nothing to close.
+type Resolver struct {
+	cfg    Config
+	dns    *dnsx.Client
+	family dnsx.Family
+
+	dests   *keyed.Map[string, answer[Destination]]
+	hosts   *keyed.Map[string, answer[[]netip.Addr]]
+	domains flights[answer[Destination]]
+	names   flights[answer[[]netip.Addr]]
+}
+
+// answer is a result or an error, and until when it holds.
+type answer[V any] struct {
+	value   V
+	err     *Error
+	expires time.Time
+}
+
+// New makes a Resolver. The error names the field of Config that is wrong.
+func New(cfg Config) (*Resolver, error) {
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	client, err := dnsx.New(dnsx.Config{
+		Servers: cfg.Servers, Timeout: cfg.Timeout, Attempts: cfg.Attempts, Dial: dnsx.DialFunc(cfg.Dial),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("route: %w", err)
+	}
+	r := &Resolver{
+		cfg:   cfg,
+		dns:   client,
+		dests: keyed.New(keyed.Config[string, answer[Destination]]{Max: cfg.CacheSize}),
+		hosts: keyed.New(keyed.Config[string, answer[[]netip.Addr]]{Max: cfg.CacheSize}),
+	}
+	switch cfg.Family {
+	case FamilyIPv4Only:
+		r.family = dnsx.IPv4
+	case FamilyIPv6Only:
+		r.family = dnsx.IPv6
+	}
+	return r, nil
+}
+
+// Resolve finds where the mail of domain goes. domain is the part after the "@": a name with U-labels or A-labels in either case, or an
+// address literal in brackets. The error is an *Error, or the context's own error, which comes at once when ctx ends.
+//
+// The Destination is the caller's own; hosts of equal preference are in a new random order each time.
+func (r *Resolver) Resolve(ctx context.Context, domain string) (Destination, error) {
+	if strings.HasPrefix(domain, "[") {
+		return r.literal(domain)
+	}
+	name, ok := Domain(domain)
+	if !ok {
+		return Destination{}, malformed(domain)
+	}
+	now := time.Now()
+	a, ok := r.dests.Get(now, name)
+	if !ok || !now.Before(a.expires) {
+		var err error
+		a, err = r.domains.do(ctx, name, func(ctx context.Context) answer[Destination] {
+			dest, ttl, failed := r.lookup(ctx, name)
+			a := answer[Destination]{value: dest, err: failed, expires: r.expires(ttl, failed)}
+			a.value.Expires = a.expires
+			if ctx.Err() == nil {
+				r.dests.Put(time.Now(), name, a)
+			}
+			return a
+		})
+		if err != nil {
+			return Destination{}, err
+		}
+	}
+	if a.err != nil {
+		return Destination{}, a.err
+	}
+	return r.deal(a.value), nil
+}
+
+// Addrs finds the addresses of a host that the operator named, such as a relay, in the order in which to try them. host is a name or an IP
+// address, with or without brackets; "localhost" is this machine (RFC 6761 section 6.3). Loopback addresses are allowed here.
+//
+// The error is an *Error that is always temporary, or the context's own: that our relay has no address is not the recipient's fault, and no
+// mail must bounce for it before its time.
+func (r *Resolver) Addrs(ctx context.Context, host string) ([]netip.Addr, error) {
+	bare := strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
+	if addr, err := netip.ParseAddr(bare); err == nil {
+		return []netip.Addr{addr.Unmap()}, nil
+	}
+	name, ok := Domain(host)
+	if !ok {
+		return nil, relayError(host, "not a host name")
+	}
+	if name == "localhost" || strings.HasSuffix(name, ".localhost") {
+		return r.order([]netip.Addr{netip.AddrFrom4([4]byte{127, 0, 0, 1}), netip.IPv6Loopback()}, true), nil
+	}
+	now := time.Now()
+	a, ok := r.hosts.Get(now, name)
+	if !ok || !now.Before(a.expires) {
+		var err error
+		a, err = r.names.do(ctx, name, func(ctx context.Context) answer[[]netip.Addr] {
+			list, ttl, err := r.dns.Addrs(ctx, name, r.family)
+			a := answer[[]netip.Addr]{value: r.order(list, true)}
+			switch {
+			case dnsx.KindOf(err) == dnsx.Temporary:
+				a.err = temporary(name, err)
+			case err != nil:
+				a.err = relayError(name, r.noAddress(err))
+				a.err.Err = err
+			case len(a.value) == 0:
+				a.err = relayError(name, "no usable address")
+			}
+			a.expires = r.expires(ttl, a.err)
+			if ctx.Err() == nil {
+				r.hosts.Put(time.Now(), name, a)
+			}
+			return a
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	if a.err != nil {
+		return nil, a.err
+	}
+	return slices.Clone(a.value), nil
+}
+
+// literal is the destination of an address literal.
+func (r *Resolver) literal(domain string) (Destination, error) {
+	addr, ok := literal(domain)
+	if !ok {
+		return Destination{}, malformed(domain)
+	}
+	text := "[" + addr.String() + "]"
+	if addr.Is6() {
+		text = "[IPv6:" + addr.String() + "]"
+	}
+	list := r.order([]netip.Addr{addr}, r.cfg.AllowLoopback)
+	if len(list) == 0 {
+		return Destination{}, permanent(text, unusable("the address can not be used"))
+	}
+	return Destination{
+		Domain:  text,
+		Hosts:   []Host{{Name: text, Addrs: list}},
+		Expires: time.Now().Add(r.cfg.MaxTTL),
+	}, nil
+}
+
+// lookup asks the DNS for a domain's mail exchangers and their addresses, and says for how long the answer holds.
+func (r *Resolver) lookup(ctx context.Context, domain string) (Destination, time.Duration, *Error) {
+	dest := Destination{Domain: domain}
+	mxs, ttl, err := r.dns.MX(ctx, domain)
+	switch dnsx.KindOf(err) {
+	case "":
+	case dnsx.NXDomain:
+		return dest, negativeTTL(err), notFound(domain, err)
+	case dnsx.NoData:
+		return r.implicit(ctx, dest)
+	case dnsx.Invalid:
+		return dest, r.cfg.NegativeTTL, malformed(domain)
+	default:
+		return dest, 0, temporary(domain, err)
+	}
+
+	// RFC 7505 section 3: the null MX stands alone; beside others it means nothing.
+	mxs = slices.DeleteFunc(mxs, func(mx dnsx.MX) bool { return mx.Host == "" })
+	if len(mxs) == 0 {
+		return dest, ttl, permanent(domain, nullMX())
+	}
+	for _, mx := range mxs {
+		dest.MX = append(dest.MX, mx.Host)
+	}
+	slices.Sort(dest.MX)
+	dest.MX = slices.Compact(dest.MX)
+
+	// RFC 5321 section 5.1: the lowest preference first, equal ones in random order.
+	r.cfg.Shuffle(len(mxs), func(i, j int) { mxs[i], mxs[j] = mxs[j], mxs[i] })
+	slices.SortStableFunc(mxs, func(a, b dnsx.MX) int { return cmp.Compare(a.Preference, b.Preference) })
+	var failed *Error
+	var why []string
+	for range maxBatches {
+		n := min(r.cfg.MaxHosts-len(dest.Hosts), len(mxs))
+		if n == 0 {
+			break
+		}
+		for _, h := range r.hostAddrs(ctx, mxs[:n]) {
+			switch {
+			case h.temporary:
+				failed = cmp.Or(failed, temporary(domain, h.err))
+			case len(h.host.Addrs) > 0:
+				dest.Hosts = append(dest.Hosts, h.host)
+				ttl = min(ttl, h.ttl)
+			default:
+				why = append(why, h.host.Name+": "+h.why)
+			}
+		}
+		mxs = mxs[n:]
+	}
+	switch {
+	case len(dest.Hosts) > 0 && failed != nil:
+		return dest, min(ttl, r.cfg.NegativeTTL), nil // soon look again for those that are missing
+	case len(dest.Hosts) > 0:
+		return dest, ttl, nil
+	case failed != nil:
+		return dest, 0, failed
+	}
+	const shown = 3
+	text := strings.Join(why[:min(shown, len(why))], "; ")
+	if more := len(why) - shown + len(mxs); len(why) >= shown && more > 0 {
+		text += fmt.Sprintf("; and %d more", more)
+	}
+	return dest, min(ttl, r.cfg.NegativeTTL), permanent(domain, unusable(text))
+}
+
+// implicit is the destination of a domain without MX records: its own address (RFC 5321 section 5.1).
+func (r *Resolver) implicit(ctx context.Context, dest Destination) (Destination, time.Duration, *Error) {
+	h := r.hostAddrs(ctx, []dnsx.MX{{Host: dest.Domain}})[0]
+	switch {
+	case h.temporary:
+		return dest, 0, temporary(dest.Domain, h.err)
+	case len(h.host.Addrs) > 0:
+		dest.Implicit = true
+		dest.Hosts = []Host{h.host}
+		dest.MX = []string{dest.Domain}
+		return dest, h.ttl, nil
+	}
+	ttl := r.cfg.NegativeTTL
+	if h.err != nil {
+		ttl = negativeTTL(h.err)
+	}
+	if dnsx.KindOf(h.err) == dnsx.NXDomain {
+		return dest, ttl, notFound(dest.Domain, h.err)
+	}
+	e := permanent(dest.Domain, unusable("no MX record, and of the domain itself: "+h.why))
+	e.Err = h.err
+	return dest, ttl, e
+}
+
+// found is what the lookup of one host gave: addresses, or why there are none.
+type found struct {
+	host      Host
+	ttl       time.Duration
+	temporary bool
+	why       string
+	err       error
+}
+
+// hostAddrs looks up hosts at the same time. The results are in the order of the hosts.
+func (r *Resolver) hostAddrs(ctx context.Context, mxs []dnsx.MX) []found {
+	list := make([]found, len(mxs))
+	var wg sync.WaitGroup
+	for i, mx := range mxs {
+		wg.Go(func() { list[i] = r.hostAddr(ctx, mx) })
+	}
+	wg.Wait()
+	return list
+}
+
+// hostAddr looks up one host.
+func (r *Resolver) hostAddr(ctx context.Context, mx dnsx.MX) found {
+	f := found{host: Host{Name: mx.Host, Preference: mx.Preference}}
+	if _, err := netip.ParseAddr(mx.Host); err == nil {
+		f.why = "an address where a name must be" // RFC 5321 section 5.1
+		return f
+	}
+	if _, ok := Domain(mx.Host); !ok {
+		f.why = "not a host name"
+		return f
+	}
+	list, ttl, err := r.dns.Addrs(ctx, mx.Host, r.family)
+	if err != nil {
+		f.err, f.temporary, f.why = err, dnsx.KindOf(err) == dnsx.Temporary, r.noAddress(err)
+		return f
+	}
+	f.ttl = ttl
+	if f.host.Addrs = r.order(list, r.cfg.AllowLoopback); len(f.host.Addrs) == 0 {
+		f.why = "only addresses that can not be used"
+	}
+	return f
+}
+
+// noAddress is why a host has no address, in a few words.
+func (r *Resolver) noAddress(err error) string {
+	switch {
+	case dnsx.KindOf(err) != dnsx.NoData:
+		return reason(err)
+	case r.family == dnsx.IPv4:
+		return "no IPv4 address"
+	case r.family == dnsx.IPv6:
+		return "no IPv6 address"
+	}
+	return "no address"
+}
+
+// order puts addresses into the order of Config.Family and leaves out those that can not be a mail host's.
+func (r *Resolver) order(list []netip.Addr, loopback bool) []netip.Addr {
+	var four, six []netip.Addr
+	for _, a := range list {
+		a = a.Unmap()
+		switch {
+		case a.IsUnspecified(), a.IsMulticast(), a.IsLinkLocalUnicast(), a.Is4() && (a.As4()[0] == 0 || a.As4()[0] == 255):
+		case a.IsLoopback() && !loopback:
+		case a.Is4():
+			four = append(four, a)
+		default:
+			six = append(six, a)
+		}
+	}
+	switch r.cfg.Family {
+	case FamilyIPv4Only:
+		return four
+	case FamilyIPv6Only:
+		return six
+	case FamilyIPv6First:
+		four, six = six, four
+	}
+	out := make([]netip.Addr, 0, len(four)+len(six))
+	for i := range max(len(four), len(six)) {
+		if i < len(four) {
+			out = append(out, four[i])
+		}
+		if i < len(six) {
+			out = append(out, six[i])
+		}
+	}
+	return out
+}
+
+// deal copies a remembered destination and puts hosts of equal preference into a new order.
+func (r *Resolver) deal(d Destination) Destination {
+	n := 0
+	for _, h := range d.Hosts {
+		n += len(h.Addrs)
+	}
+	addrs := make([]netip.Addr, 0, n)
+	hosts := slices.Clone(d.Hosts)
+	for i, h := range hosts {
+		start := len(addrs)
+		addrs = append(addrs, h.Addrs...)
+		hosts[i].Addrs = addrs[start:len(addrs):len(addrs)]
+	}
+	for start := 0; start < len(hosts); {
+		end := start + 1
+		for end < len(hosts) && hosts[end].Preference == hosts[start].Preference {
+			end++
+		}
+		if run := hosts[start:end]; len(run) > 1 {
+			r.cfg.Shuffle(len(run), func(i, j int) { run[i], run[j] = run[j], run[i] })
+		}
+		start = end
+	}
+	d.Hosts, d.MX = hosts, slices.Clone(d.MX)
+	return d
+}
+
+// expires is until when an answer holds.
+func (r *Resolver) expires(ttl time.Duration, failed *Error) time.Time {
+	switch {
+	case failed == nil:
+		ttl = min(max(ttl, r.cfg.MinTTL), r.cfg.MaxTTL)
+	case failed.Temporary:
+		ttl = r.cfg.FailureTTL
+	default:
+		ttl = min(max(ttl, r.cfg.MinTTL), r.cfg.NegativeTTL)
+	}
+	return time.Now().Add(ttl)
+}
