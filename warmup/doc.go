@@ -1,0 +1,44 @@
+// Package warmup brings a new sending address to its full volume without burning it. It answers one question, "may this route send n
+// more messages to this provider now?", so that the answer holds over restarts, crashes and several processes.
+//
+// # What it does
+//
+//  1. A Plan is a list of stages, each with caps for any rolling 24 hours, 60 minutes and 60 seconds. The last stage is the volume that
+//     the host needs. Conservative, Moderate, SendGrid, SparkPost, SES and Geometric make plans from what vendors publish.
+//  2. A Ledger keeps the position and the counts of each Path, that is of each route and mailbox provider: receivers judge an address
+//     each for themselves.
+//  3. Before the first attempt of a message the host asks ReserveAt. When the receiver saw the message, whatever it answered, the host
+//     calls CommitAt; when it never did (no connection, dropped before the command), CancelAt refunds it. Retries are not reserved again.
+//  4. What became of attempts and retries goes to ObserveAt.
+//  5. At most once in 24 hours a path moves up a stage: if at least 90 % of the stage's day cap was delivered in that time. If not it
+//     holds and repeats the stage. After the last stage it is complete and has no caps.
+//  6. More than three days without sending put it back a stage for each three days; more than 30 days put it back to the start. This
+//     goes for complete paths too.
+//
+// A route without a plan is warm: everything is allowed, and nothing is kept.
+//
+// # How it counts
+//
+// A cap of 100 for 24 hours means that no 24 hours, wherever they begin, see more than 100 messages. A reservation counts in every
+// window from the time it is made until it is settled; a committed one counts from its commit on, for the length of the window. The
+// receiver saw the message somewhere between the two, so whenever that was it is counted. Commits are gathered in buckets of 15
+// minutes, 1 minute and 1 second, and each counts until the end of its bucket plus the length of the window. This errs on the safe side,
+// and still leaves more than 98 % of each cap to use.
+//
+// Time is an argument. Where it runs backwards the latest time seen is used, so that nothing is freed early; where it jumps ahead, the
+// path stands still when the clock is put right, until it has caught up.
+//
+// # How it survives
+//
+// The ledger writes to its Store before it uses anything: for each path and process the counts so far, and a promise of how many more
+// the process may use before it writes again. A reservation takes from the promise in memory; when that is used up, one atomic update
+// writes the counts and leases the next block, of a fiftieth of the day cap at most. So the store is used once per block. For each
+// window the counts and promises of all processes together never exceed the cap, since only a lease adds to them, and it looks first.
+// After a crash the promise counts as used: some allowance is lost, none is gained. When the store is out of reach, reservations are
+// refused as soon as the promise is used up; complete paths and routes without a plan go on.
+//
+// Two limits of this: the clocks of processes that share a store have to agree, since a difference shortens the windows by as much; and
+// what a complete path sends is written every six hours only, so another process, or the next one, may not know of the last of it.
+//
+// MemoryStore and FileStore are stores; package warmuptest checks others.
+package warmup

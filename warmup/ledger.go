@@ -1,0 +1,351 @@
+package warmup
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Config configures a Ledger.
+type Config struct {
+	// Store keeps the ledger's records over restarts, and lets several processes share their caps. Defaults to none: everything is in
+	// memory, and a restart begins anew.
+	Store Store
+	// Plans are the plans by route name. A route without a plan is warm: it has no caps, and nothing is counted or stored for it. A name
+	// has at most 128 bytes. The map is read by Open only. Defaults to none.
+	Plans map[string]Plan
+	// Owner names this process among those that share the store; at most 128 bytes. Two ledgers that run at the same time need two names.
+	// A restarted process should use its old name again, because what was promised to a name stays promised. When two ledgers use one
+	// name, the later one takes it over path by path, and the earlier one is refused (ReasonStore). Defaults to "main".
+	Owner string
+	// MaxPaths bounds the number of paths in memory. When it is reached, a path without use in the last 24 hours makes room; it is read
+	// back from the store when it is used again. Without a store only paths that stand at the plan's start make room. When none can, a
+	// new path is refused (ReasonPaths). Defaults to 100,000.
+	MaxPaths int
+	// StoreTimeout bounds each use of the store by a decision. Defaults to 5 seconds.
+	StoreTimeout time.Duration
+	// RetryStore is how long a path waits after a failure of the store before it tries again. Defaults to 5 seconds.
+	RetryStore time.Duration
+	// Logger is told of stage changes and store failures. Defaults to none.
+	Logger *slog.Logger
+}
+
+func (c Config) validate() error {
+	for route, plan := range c.Plans {
+		if route == "" {
+			return errors.New("warmup: Config.Plans: a route name is empty")
+		}
+		if len(route) > maxName {
+			return fmt.Errorf("warmup: Config.Plans: the route name %.40q… has %d bytes: at most %d are allowed", route, len(route), maxName)
+		}
+		if err := plan.validate(); err != nil {
+			return fmt.Errorf("warmup: Config.Plans[%q]: %w", route, err)
+		}
+	}
+	switch {
+	case len(c.Owner) > maxName:
+		return fmt.Errorf("warmup: Config.Owner has %d bytes: at most %d are allowed", len(c.Owner), maxName)
+	case c.MaxPaths < 0:
+		return fmt.Errorf("warmup: Config.MaxPaths is %d: must not be negative", c.MaxPaths)
+	case c.StoreTimeout < 0:
+		return fmt.Errorf("warmup: Config.StoreTimeout is %s: must not be negative", c.StoreTimeout)
+	case c.RetryStore < 0:
+		return fmt.Errorf("warmup: Config.RetryStore is %s: must not be negative", c.RetryStore)
+	}
+	return nil
+}
+
+// Ledger counts what each path carried and decides what it may carry. All methods are safe for concurrent use. Decisions take the time
+// as an argument; for each path time never runs backwards: an earlier time is taken for the latest one seen.
+type Ledger struct {
+	store        Store
+	ladders      map[string]*ladder
+	owner        string
+	session      string
+	maxPaths     int
+	storeTimeout time.Duration
+	retryStore   time.Duration
+	log          *slog.Logger
+
+	mu     sync.RWMutex
+	paths  map[Path]*path
+	closed bool
+}
+
+// path is the state of one path in memory.
+type path struct {
+	Path
+	ledger *Ledger
+	ladder *ladder
+
+	mu sync.Mutex // Guards all below. Held while the store is used for this path.
+	// loaded says that the state was agreed with the store by this ledger. Before, it is for display only.
+	loaded bool
+	// gone says that the path has left the ledger's map.
+	gone bool
+	// dirty says that something changed since the store was written.
+	dirty bool
+	// behind says that the clock was found to be behind, and that this was logged.
+	behind bool
+
+	seen    int64 // the latest time seen
+	synced  int64 // when the store was last written
+	retryAt int64 // before this the store is not tried again
+	// lastSent is when any owner last sent, as far as known.
+	lastSent int64
+
+	// outstanding counts messages reserved and not settled. They are part of every window.
+	outstanding int
+	// promise is how much of the promise on record is left: what may be reserved without the store.
+	promise  int
+	windows  [kinds]window
+	ramp     ramp
+	outcomes counts // of the running period
+	slots    []slot
+	free     uint32 // the first slot not in use, counted from 1; 0 if all are
+	// full is why the last lease was refused on account of other owners, or nil.
+	full *full
+}
+
+// full is a refused lease of n: it is not worth asking for as much again before its time.
+type full struct {
+	grant
+	n int
+}
+
+// slot is a reservation that may be outstanding: n is 0 when it is not. gen tells the uses of a slot apart; next is the next free slot,
+// counted like path.free.
+type slot struct {
+	n    int
+	gen  uint32
+	next uint32
+}
+
+// Open makes a Ledger and reads its store. It fails, rather than start with less than was recorded, when the store cannot be read or
+// holds a record that is corrupted or of a later version; the error names the record. Records of routes without a plan are left alone.
+// What was promised to this owner and not returned by Close counts as used, from the first decision about the path on: a crash costs
+// a little of the allowance and never adds to it.
+func Open(ctx context.Context, cfg Config) (*Ledger, error) {
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	l := &Ledger{
+		store:        cfg.Store,
+		ladders:      make(map[string]*ladder, len(cfg.Plans)),
+		owner:        cfg.Owner,
+		session:      rand.Text(),
+		maxPaths:     cfg.MaxPaths,
+		storeTimeout: cfg.StoreTimeout,
+		retryStore:   cfg.RetryStore,
+		log:          cfg.Logger,
+		paths:        make(map[Path]*path),
+	}
+	if l.owner == "" {
+		l.owner = "main"
+	}
+	if l.maxPaths == 0 {
+		l.maxPaths = 100_000
+	}
+	if l.storeTimeout == 0 {
+		l.storeTimeout = 5 * time.Second
+	}
+	if l.retryStore == 0 {
+		l.retryStore = 5 * time.Second
+	}
+	if l.log == nil {
+		l.log = slog.New(slog.DiscardHandler)
+	}
+	for route, plan := range cfg.Plans {
+		l.ladders[route] = newLadder(route, plan)
+	}
+	if l.store == nil {
+		return l, nil
+	}
+	err := l.store.Load(ctx, func(key string, value []byte) error {
+		rec, err := decodeRecord(value)
+		if err != nil {
+			return fmt.Errorf("%w (key %q)", err, key)
+		}
+		at := Path{rec.Route, rec.Provider}
+		if lad := l.ladders[rec.Route]; lad != nil && len(l.paths) < l.maxPaths {
+			p := l.newPath(at, lad)
+			p.show(rec, l.owner)
+			l.paths[p.Path] = p
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("warmup: open: %w", err)
+	}
+	return l, nil
+}
+
+// newPath makes the state of a path that nothing is known of. It keeps no memory of the caller's strings.
+func (l *Ledger) newPath(at Path, lad *ladder) *path {
+	return &path{
+		Path:   Path{lad.route, strings.Clone(at.Provider)},
+		ledger: l,
+		ladder: lad,
+		loaded: l.store == nil,
+	}
+}
+
+// show fills a path from its record, to be displayed until the first decision reads the record again.
+func (p *path) show(rec *record, owner string) {
+	p.ramp = rec.ramp(p.ladder)
+	p.seen, p.lastSent = rec.Seen, rec.Sent
+	me := rec.Owners[owner]
+	for k := range kinds {
+		p.windows[k], _ = unpackWindow(k, me.Used[k]) // Was checked by decodeRecord.
+		if me.Ahead > 0 {
+			p.windows[k].add(k, rec.Seen, me.Ahead)
+		}
+	}
+	if me.Period == p.ramp.period {
+		p.outcomes = me.Outcomes
+	}
+}
+
+// lock finds or makes the state of a path, and locks it. When there is none and no room for one it returns the reason.
+func (l *Ledger) lock(at Path, lad *ladder, t int64) (*path, Reason) {
+	for {
+		l.mu.RLock()
+		p, closed := l.paths[at], l.closed
+		l.mu.RUnlock()
+		if closed {
+			return nil, ReasonClosed
+		}
+		if p == nil {
+			if p = l.insert(at, lad, t); p == nil {
+				return nil, ReasonPaths
+			}
+		}
+		p.mu.Lock()
+		if !p.gone {
+			return p, ""
+		}
+		p.mu.Unlock()
+	}
+}
+
+// insert adds a path to the map, or returns nil when there is no room.
+func (l *Ledger) insert(at Path, lad *ladder, t int64) *path {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if p := l.paths[at]; p != nil {
+		return p
+	}
+	if l.closed || len(l.paths) >= l.maxPaths && !l.evict(t) {
+		return nil
+	}
+	p := l.newPath(at, lad)
+	l.paths[p.Path] = p
+	return p
+}
+
+// evictTries is the number of paths looked at to make room for one.
+const evictTries = 64
+
+// evict drops a path that is not in use. To drop one is like a crash of that path alone: its promise counts as used when it comes back.
+// l.mu is held.
+func (l *Ledger) evict(t int64) bool {
+	tries := 0
+	for at, p := range l.paths { // In random order.
+		if tries++; tries > evictTries {
+			return false
+		}
+		if !p.mu.TryLock() {
+			continue
+		}
+		if p.evictable(max(t, p.seen), l.store != nil) {
+			p.gone = true
+			delete(l.paths, at)
+			p.mu.Unlock()
+			return true
+		}
+		p.mu.Unlock()
+	}
+	return false
+}
+
+func (p *path) evictable(t int64, stored bool) bool {
+	if p.outstanding > 0 || p.windows[dayWindow].usedAt(dayWindow, t) > 0 {
+		return false
+	}
+	if stored {
+		return true
+	}
+	r := p.ramp.next(p.ladder, t, p.lastSent, int(p.outcomes[Delivered.index()]))
+	return r.pos == 0 && !r.paused
+}
+
+// clock is the time of the path: t, or the latest time seen if that is later.
+func (l *Ledger) clock(p *path, t int64) int64 {
+	if t >= p.seen {
+		p.seen, p.behind = t, false
+		return t
+	}
+	if !p.behind && p.seen-t > int64(time.Minute) {
+		p.behind = true
+		l.log.Warn("warm-up clock is behind", "route", p.Route, "provider", p.Provider, "behind", time.Duration(p.seen-t))
+	}
+	return p.seen
+}
+
+// closers is the number of paths that Close writes at the same time: a store may gather them into one write.
+const closers = 32
+
+// Close writes what is not on record yet and gives back what was promised and not used. Decisions after Close are refused with
+// ReasonClosed; reservations that are still outstanding count as used in the next Open. Close returns the errors of the store, joined;
+// what could not be written is treated by the next Open as after a crash. A second Close does nothing. It does not close the Store.
+func (l *Ledger) Close(ctx context.Context) error {
+	l.mu.Lock()
+	closed := l.closed
+	l.closed = true
+	l.mu.Unlock()
+	if closed || l.store == nil {
+		return nil
+	}
+	work := make(chan *path)
+	errs := make(chan error)
+	var wg sync.WaitGroup
+	for range closers {
+		wg.Go(func() {
+			for p := range work {
+				if err := l.flush(ctx, p); err != nil {
+					errs <- fmt.Errorf("warmup: close: %s: %w", p.Path, err)
+				}
+			}
+		})
+	}
+	go func() {
+		for _, p := range l.paths { // Nothing is inserted any more.
+			work <- p
+		}
+		close(work)
+		wg.Wait()
+		close(errs)
+	}()
+	var all []error
+	for err := range errs {
+		if len(all) < 8 { // Enough to see what is wrong.
+			all = append(all, err)
+		}
+	}
+	return errors.Join(all...)
+}
+
+// flush writes a path that has something to write.
+func (l *Ledger) flush(ctx context.Context, p *path) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.loaded || p.gone || (!p.dirty && p.promise == 0) {
+		return nil
+	}
+	return l.write(ctx, p, p.seen, 0).err
+}

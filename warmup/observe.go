@@ -1,0 +1,90 @@
+package warmup
+
+import (
+	"math"
+	"time"
+)
+
+// Outcome is what became of an attempt, as far as the warm-up cares.
+type Outcome string
+
+const (
+	// Delivered: the receiver accepted the message, at the first attempt or a later one.
+	Delivered Outcome = "delivered"
+	// Bounced: refused for good because the recipient does not exist. Other permanent refusals are Blocked or Other.
+	Bounced Outcome = "bounced"
+	// Deferred: put off for the sake of the sender's reputation or rate. Greylisting, full mailboxes and busy servers are Other.
+	Deferred Outcome = "deferred"
+	// Blocked: refused because of the sender: its address, its domain, a blocklist.
+	Blocked Outcome = "blocked"
+	// Complained: a recipient reported a delivered message as spam.
+	Complained Outcome = "complained"
+	// Other: every other outcome.
+	Other Outcome = "other"
+)
+
+// index is the place of o in a count array.
+func (o Outcome) index() int {
+	switch o {
+	case Delivered:
+		return 0
+	case Bounced:
+		return 1
+	case Deferred:
+		return 2
+	case Blocked:
+		return 3
+	case Complained:
+		return 4
+	default:
+		return 5
+	}
+}
+
+// Outcomes counts outcomes by kind.
+type Outcomes struct {
+	Delivered  int `json:"delivered"`
+	Bounced    int `json:"bounced"`
+	Deferred   int `json:"deferred"`
+	Blocked    int `json:"blocked"`
+	Complained int `json:"complained"`
+	Other      int `json:"other"`
+}
+
+// counts are outcomes in the order of Outcome.index. They stop at the largest uint32.
+type counts [6]uint32
+
+func (c *counts) add(i, n int) {
+	c[i] = uint32(min(int64(c[i])+int64(n), math.MaxUint32))
+}
+
+func (c counts) outcomes() Outcomes {
+	return Outcomes{int(c[0]), int(c[1]), int(c[2]), int(c[3]), int(c[4]), int(c[5])}
+}
+
+// ObserveAt tells the ledger of n outcomes on a path, at a time: those of first attempts and of retries alike, each once. The stage advances
+// on what is observed as Delivered. It does not use the store, unless the path is not in memory yet, and needs no reservation. n below 1
+// does nothing; an unknown outcome counts as Other; on a route without a plan nothing is kept. Safe for concurrent use.
+func (l *Ledger) ObserveAt(now time.Time, p Path, o Outcome, n int) {
+	lad := l.ladders[p.Route]
+	if lad == nil || n < 1 {
+		return
+	}
+	t := stamp(now)
+	pt, _ := l.lock(p, lad, t)
+	if pt == nil {
+		return
+	}
+	defer pt.mu.Unlock()
+	t = l.clock(pt, t)
+	if !pt.loaded && l.sync(pt, t, 0).err != nil {
+		return
+	}
+	if o == Delivered {
+		pt.lastSent = max(pt.lastSent, t)
+	}
+	if pt.ramp.period != 0 {
+		pt.outcomes.add(o.index(), n)
+	}
+	pt.dirty = true
+}

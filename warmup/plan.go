@@ -1,0 +1,164 @@
+package warmup
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Bounds of a plan.
+const (
+	// DefaultGrowth is the growth from stage to stage that Geometric uses when it is given none: the factor of SendGrid's automated
+	// schedule (FACTS.md 1.1, 1.7).
+	DefaultGrowth = 1.4
+	// MaxGrowth is the growth from stage to stage that Validate refuses, and everything above it, unless the plan sets AllowJumps.
+	// Google's sender guidelines name immediate doubling as a cause of rate limiting and lost reputation (FACTS.md 3.1).
+	MaxGrowth = 2.0
+	// MaxStages is the largest number of stages of a plan.
+	MaxStages = 1000
+	// MaxCap is the largest cap of a stage, in messages.
+	MaxCap = 1 << 30
+)
+
+// Stage is one step of a plan: how much a path may carry while it stands there. Each cap is the largest number of messages in any
+// rolling window of its length, not in a calendar unit.
+type Stage struct {
+	// Day is the cap for any 24 hours. Between 1 and MaxCap.
+	Day int `json:"day"`
+	// Hour is the cap for any 60 minutes, at most Day. 0 derives ceil(Day/8): our judgement, that a day's volume should fit into the
+	// eight hours of a working day and no less.
+	Hour int `json:"hour,omitempty"`
+	// Minute is the cap for any 60 seconds, at most Hour. 0 derives ceil(Hour/30): our judgement, that an hour's volume may pass in
+	// half an hour and no less.
+	Minute int `json:"minute,omitempty"`
+}
+
+// Caps is the stage with its derived caps filled in.
+func (s Stage) Caps() Stage {
+	if s.Hour == 0 {
+		s.Hour = max(1, ceilDiv(s.Day, 8))
+	}
+	if s.Minute == 0 {
+		s.Minute = max(1, ceilDiv(s.Hour, 30))
+	}
+	return s
+}
+
+// ceilDiv is a divided by b, rounded up, without overflow for a near the largest int.
+func ceilDiv(a, b int) int {
+	q := a / b
+	if a%b > 0 {
+		q++
+	}
+	return q
+}
+
+// Plan is a warm-up as data: the stages a path climbs, one at a time, each at least 24 hours long. A Plan is a value: it may be
+// written by hand, loaded from JSON, or made by one of the constructors. It is checked by Validate, not when it is made.
+type Plan struct {
+	// Name is a short label for logs and states, such as "braze-moderate".
+	Name string `json:"name,omitempty"`
+	// Source says where the numbers come from.
+	Source string `json:"source,omitempty"`
+	// Stages are the steps in order. The last one is the volume that the host needs (its peak): when it has been carried for a day, the
+	// warm-up is complete and the path is without caps.
+	Stages []Stage `json:"stages"`
+	// AllowJumps accepts a growth of MaxGrowth or more between stages. The built-in plans whose published tables contain such jumps
+	// set it; each says so. Defaults to false.
+	AllowJumps bool `json:"allow_jumps,omitempty"`
+
+	// invalid is why the constructor could not make the plan; Validate returns it.
+	invalid string
+}
+
+// IsZero says whether p is the zero Plan, which stands for "no warm-up" where a plan is optional. A plan that a constructor could not
+// make is not zero.
+func (p Plan) IsZero() bool {
+	return p.Name == "" && p.Source == "" && len(p.Stages) == 0 && !p.AllowJumps && p.invalid == ""
+}
+
+// Peak is the day cap of the last stage, in messages per 24 hours; 0 for a plan without stages.
+func (p Plan) Peak() int {
+	if len(p.Stages) == 0 {
+		return 0
+	}
+	return p.Stages[len(p.Stages)-1].Day
+}
+
+// Validate checks the plan and returns an error that names the stage (counted from 1) and the field at fault: there are between 1 and
+// MaxStages stages; every cap is positive, at most MaxCap and no smaller than in the stage before; Minute <= Hour <= Day; and Day
+// grows by less than MaxGrowth from stage to stage, unless AllowJumps is set. A step of a single message is always accepted.
+func (p Plan) Validate() error {
+	if err := p.validate(); err != nil {
+		return fmt.Errorf("warmup: %w", err)
+	}
+	return nil
+}
+
+func (p Plan) validate() error {
+	err := p.check()
+	switch {
+	case err == nil:
+		return nil
+	case p.Name == "":
+		return fmt.Errorf("plan: %w", err)
+	default:
+		return fmt.Errorf("plan %q: %w", p.Name, err)
+	}
+}
+
+func (p Plan) check() error {
+	if p.invalid != "" {
+		return errors.New(p.invalid)
+	}
+	if len(p.Stages) == 0 {
+		return fault("Stages", "is empty: there must be at least one")
+	}
+	if len(p.Stages) > MaxStages {
+		return fault("Stages", "has %d entries: at most %d are allowed", len(p.Stages), MaxStages)
+	}
+	var last Stage
+	for i, s := range p.Stages {
+		if err := s.check(last, p.AllowJumps); err != nil {
+			return fmt.Errorf("stage %d: %w", i+1, err)
+		}
+		last = s.Caps()
+	}
+	return nil
+}
+
+// check holds one stage against the one before, whose derived caps are filled in; the zero Stage stands before the first.
+func (s Stage) check(last Stage, jumps bool) error {
+	switch {
+	case s.Day < 1:
+		return fault("Day", "is %d: must be at least 1", s.Day)
+	case s.Day > MaxCap:
+		return fault("Day", "is %d: must be at most %d", s.Day, MaxCap)
+	case s.Hour < 0:
+		return fault("Hour", "is %d: must not be negative", s.Hour)
+	case s.Minute < 0:
+		return fault("Minute", "is %d: must not be negative", s.Minute)
+	}
+	caps := s.Caps()
+	switch {
+	case caps.Hour > caps.Day:
+		return fault("Hour", "is %d: must be at most Day, which is %d", caps.Hour, caps.Day)
+	case caps.Minute > caps.Hour:
+		return fault("Minute", "is %d: must be at most Hour, which is %d", caps.Minute, caps.Hour)
+	case caps.Day < last.Day:
+		return fault("Day", "is %d: must not be less than the %d of the stage before", caps.Day, last.Day)
+	case caps.Hour < last.Hour:
+		return fault("Hour", "is %d: must not be less than the %d of the stage before", caps.Hour, last.Hour)
+	case caps.Minute < last.Minute:
+		return fault("Minute", "is %d: must not be less than the %d of the stage before", caps.Minute, last.Minute)
+	}
+	if !jumps && last.Day > 0 && caps.Day > last.Day+1 && float64(caps.Day) >= MaxGrowth*float64(last.Day) {
+		return fault("Day", "grows from %d to %d, which is %.2f times: must be less than %.1f times, or set AllowJumps",
+			last.Day, caps.Day, float64(caps.Day)/float64(last.Day), MaxGrowth)
+	}
+	return nil
+}
+
+// fault is what is wrong with a field.
+func fault(field, format string, args ...any) error {
+	return errors.New(field + " " + fmt.Sprintf(format, args...))
+}

@@ -1,0 +1,298 @@
+package warmup
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+// flakyStore fails before or after the step, as told.
+type flakyStore struct {
+	Store
+	fail string // "", "before", "after"
+}
+
+var errFlaky = errors.New("flaky")
+
+func (s *flakyStore) Update(ctx context.Context, key string, fn func([]byte) ([]byte, error)) error {
+	if s.fail == "before" {
+		return errFlaky
+	}
+	twice := func(old []byte) ([]byte, error) {
+		if _, err := fn(clone(old)); err != nil { // As after a conflict.
+			return nil, err
+		}
+		return fn(old)
+	}
+	if err := s.Store.Update(ctx, key, twice); err != nil {
+		return err
+	}
+	if s.fail == "after" {
+		return errFlaky
+	}
+	return nil
+}
+
+// sighting is a reservation as the oracle sees it: the receiver saw its n messages at some time between from and to.
+type sighting struct {
+	from, to int64
+	open     bool // not settled: to is not known
+	n        int
+	caps     [kinds]int // of the stage when it was made
+	complete bool
+}
+
+// oracle is the plain list of all that was sent.
+type oracle []*sighting
+
+// used is the most that the receiver can have seen in the window that ends at a time, with or without what was sent while complete.
+func (o oracle) used(k kind, at int64, complete bool) int {
+	n := 0
+	for _, s := range o {
+		if s.complete && !complete {
+			continue
+		}
+		if s.open || s.to >= at-k.span().length {
+			n += s.n
+		}
+	}
+	return n
+}
+
+// checkArrivals draws an arrival within each sighting and looks at every window of them.
+func (o oracle) checkArrivals(t *rapid.T, rnd *rand.Rand) {
+	type arrival struct {
+		at int64
+		s  *sighting
+	}
+	var all []arrival
+	for _, s := range o {
+		at := s.from
+		if s.to > s.from {
+			at += rnd.Int64N(s.to - s.from + 1)
+		}
+		all = append(all, arrival{at, s})
+	}
+	slices.SortFunc(all, func(a, b arrival) int { return cmp.Compare(a.at, b.at) })
+	for k := range kinds {
+		for i, first := range all {
+			n, limit := 0, 0
+			for _, a := range all[i:] {
+				if a.at > first.at+k.span().length {
+					break
+				}
+				n += a.s.n
+				limit = max(limit, a.s.caps[k])
+				if a.s.complete {
+					limit = MaxCap
+				}
+				if n > limit {
+					t.Fatalf("%d messages in the window %d that begins at %v: the cap is %d", n, k, unstamp(first.at), limit)
+				}
+			}
+		}
+	}
+}
+
+func drawPlan(t *rapid.T) Plan {
+	var p Plan
+	p.AllowJumps = true
+	last := Stage{}
+	for range rapid.IntRange(1, 4).Draw(t, "stages") {
+		s := Stage{Day: last.Day + rapid.IntRange(1, 40).Draw(t, "day")}
+		if rapid.Bool().Draw(t, "explicit") {
+			s.Hour = rapid.IntRange(1, s.Day).Draw(t, "hour")
+			s.Minute = rapid.IntRange(1, s.Hour).Draw(t, "minute")
+		}
+		s = s.Caps()
+		s.Hour = min(max(s.Hour, last.Hour), s.Day)
+		s.Minute = min(max(s.Minute, last.Minute), s.Hour)
+		p.Stages = append(p.Stages, s)
+		last = s
+	}
+	return p
+}
+
+func TestNoWindowExceedsItsCap(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		plan := drawPlan(t)
+		if err := plan.Validate(); err != nil {
+			t.Fatal(err)
+		}
+		owners := rapid.IntRange(1, 3).Draw(t, "owners")
+		memory := &flakyStore{Store: NewMemoryStore()}
+		var store Store = memory
+		if owners == 1 && rapid.Bool().Draw(t, "without store") {
+			store = nil
+		}
+		open := func(owner int) *Ledger {
+			l, err := Open(context.Background(), Config{Store: store, Plans: map[string]Plan{"new": plan}, Owner: fmt.Sprint(owner)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return l
+		}
+		ledgers := make([]*Ledger, owners)
+		held := make([]map[*sighting]Reservation, owners)
+		for i := range ledgers {
+			ledgers[i], held[i] = open(i), make(map[*sighting]Reservation)
+		}
+		var sent oracle
+		path := Path{"new", "example"}
+		at, behind := stamp(start), int64(0)
+		pick := func(i int) *sighting {
+			for _, s := range sent {
+				if _, ok := held[i][s]; ok && rapid.Bool().Draw(t, "this") {
+					return s
+				}
+			}
+			return nil
+		}
+		steps := rapid.IntRange(20, 250).Draw(t, "steps")
+		for range steps {
+			at += int64(rapid.SampledFrom([]time.Duration{0, 0, 1, time.Millisecond, time.Second, 7 * time.Second, time.Minute,
+				11 * time.Minute, time.Hour, 5 * time.Hour, 25 * time.Hour, 100 * time.Hour}).Draw(t, "pass"))
+			if owners == 1 && rapid.IntRange(0, 20).Draw(t, "jump back") == 0 {
+				behind += int64(rapid.SampledFrom([]time.Duration{time.Second, time.Minute, 3 * time.Hour}).Draw(t, "by"))
+			}
+			now := unstamp(at - behind)
+			i := rapid.IntRange(0, owners-1).Draw(t, "owner")
+			l := ledgers[i]
+			switch what := rapid.IntRange(0, 15).Draw(t, "what"); {
+			case what < 8:
+				n := rapid.SampledFrom([]int{1, 1, 1, 2, 5}).Draw(t, "n")
+				r := l.ReserveAt(now, path, n)
+				if !r.OK {
+					if r.Reason == "" || !r.Until.After(now) {
+						t.Fatalf("refused with %+v at %v", r, now)
+					}
+					break
+				}
+				s := &sighting{from: at, open: true, n: n}
+				state := l.StateAt(now, path)
+				s.caps = [kinds]int{state.Day.Cap, state.Hour.Cap, state.Minute.Cap}
+				s.complete = state.Phase == PhaseComplete
+				sent = append(sent, s)
+				held[i][s] = r
+				for k := range kinds {
+					// What was sent while complete, and without a promise on record, is known to its own process only.
+					if used := sent.used(k, at, store == nil); used > s.caps[k] && !s.complete {
+						t.Fatalf("%d messages in window %d: the cap is %d", used, k, s.caps[k])
+					}
+				}
+			case what < 11:
+				if s := pick(i); s != nil {
+					l.CommitAt(now, held[i][s])
+					l.CommitAt(now, held[i][s])
+					l.CancelAt(now, held[i][s])
+					l.ObserveAt(now, path, Delivered, s.n)
+					delete(held[i], s)
+					s.to, s.open = at, false
+				}
+			case what < 12:
+				if s := pick(i); s != nil {
+					l.CancelAt(now, held[i][s])
+					l.CancelAt(now, held[i][s])
+					l.CommitAt(now, held[i][s])
+					delete(held[i], s)
+					sent = slices.DeleteFunc(sent, func(o *sighting) bool { return o == s })
+				}
+			case what < 13:
+				memory.fail = rapid.SampledFrom([]string{"", "", "before", "after"}).Draw(t, "fail")
+			case store == nil:
+			case what < 15: // A crash, or a stop with messages under way.
+				if what == 14 {
+					l.Close(context.Background()) // May fail.
+				}
+				for s := range held[i] {
+					s.to, s.open = at, false
+				}
+				held[i] = make(map[*sighting]Reservation)
+				ledgers[i] = open(i)
+			}
+		}
+		for i := range held {
+			for s := range held[i] {
+				s.to, s.open = at, false
+			}
+		}
+		sent.checkArrivals(t, rand.New(rand.NewPCG(1, uint64(len(sent)))))
+	})
+}
+
+// TestUntilIsExact: with nothing outstanding, what is refused succeeds at Until and not before.
+func TestUntilIsExact(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		plan := drawPlan(t)
+		plan.Stages = plan.Stages[:1]
+		l, err := Open(context.Background(), Config{Plans: map[string]Plan{"new": plan}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		path := Path{"new", "example"}
+		now := start
+		for range rapid.IntRange(1, 100).Draw(t, "steps") {
+			now = now.Add(time.Duration(rapid.Int64Range(0, int64(20*time.Minute)).Draw(t, "pass")))
+			n := rapid.IntRange(1, plan.Stages[0].Minute).Draw(t, "n")
+			r := l.ReserveAt(now, path, n)
+			if !r.OK {
+				if early := l.ReserveAt(r.Until.Add(-1), path, n); early.OK {
+					t.Fatalf("refused at %v until %v, but not just before that", now, r.Until)
+				}
+				now = r.Until
+				if r = l.ReserveAt(now, path, n); !r.OK {
+					t.Fatalf("refused at its own Until: %+v", r)
+				}
+			}
+			l.CommitAt(now, r)
+		}
+	})
+}
+
+// TestUsableShare: with unlimited demand at least 98 % of a cap is used, whichever window binds.
+func TestUsableShare(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		stage Stage
+		span  time.Duration // of the binding window
+		cap   int
+	}{
+		{"day", Stage{Day: 1000, Hour: 1000, Minute: 1000}, 24 * time.Hour, 1000},
+		{"day, derived", Stage{Day: 1000}, 24 * time.Hour, 1000},
+		{"hour", Stage{Day: 12000, Hour: 500, Minute: 500}, time.Hour, 500},
+		{"hour, derived minute", Stage{Day: 12000, Hour: 500}, time.Hour, 500},
+		{"minute", Stage{Day: 144000, Hour: 6000, Minute: 100}, time.Minute, 100},
+	} {
+		for _, store := range []Store{nil, NewMemoryStore()} {
+			t.Run(fmt.Sprintf("%s, store %t", c.name, store != nil), func(t *testing.T) {
+				l, err := Open(context.Background(), Config{Store: store, Plans: map[string]Plan{"new": {Stages: []Stage{c.stage}}}})
+				if err != nil {
+					t.Fatal(err)
+				}
+				path := Path{"new", "example"}
+				const spans = 5
+				sent := 0
+				for now := start; now.Before(start.Add(spans * c.span)); {
+					r := l.ReserveAt(now, path, 1)
+					if !r.OK {
+						now = r.Until
+						continue
+					}
+					l.CommitAt(now, r)
+					sent++
+				}
+				// The first span begins with an empty window, so the share is held against all of them but the gain of that.
+				if share := float64(sent) / float64(spans*c.cap); share < 0.98 || share > 1.001 {
+					t.Errorf("sent %d in %d times %v: %.2f %% of the cap", sent, spans, c.span, 100*share)
+				}
+			})
+		}
+	}
+}

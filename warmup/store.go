@@ -1,0 +1,93 @@
+package warmup
+
+import (
+	"context"
+	"sync"
+)
+
+// Store keeps the ledger's records: small values under string keys.
+//
+// Contract, checked by warmuptest.Run:
+//   - Both methods are safe for concurrent use.
+//   - Update reads the value of key, calls fn with it, and writes what fn returns, as one atomic step: no other Update of the key, in
+//     this process or in another one on the same store, comes between. When Update returns nil, the new value is durable, as far as the
+//     store is, and every later Update and Load sees it.
+//   - fn gets nil for a key that is absent. A nil result removes the key. fn may be called several times, when the step has to be
+//     repeated after a conflict, and from another goroutine, but never after Update has returned. It must depend on its argument only,
+//     must not keep or change it, and must not call the store.
+//   - When fn returns an error, nothing is written and Update returns that error, as errors.Is sees it.
+//   - When ctx ends before the step is done, Update returns its error. After any error that does not come from fn the new value may or may
+//     not have been written; it is never written in part.
+//   - Load calls fn for every key, in no order, with a value that fn may keep. It sees all that was durable when it was called. It stops at
+//     the first error from fn and returns it. fn must not call the store.
+//   - Keys are valid UTF-8 of up to 1 KiB, without control characters. Values are arbitrary bytes of up to 1 MiB; an empty value that
+//     is not nil may come back as either.
+//   - A store never returns less than it was given: what it cannot read is an error, not an absent key.
+type Store interface {
+	Update(ctx context.Context, key string, fn func(old []byte) (new []byte, err error)) error
+	Load(ctx context.Context, fn func(key string, value []byte) error) error
+}
+
+// MemoryStore is a Store that lives as long as the process. It lets several ledgers of one process share their caps, and it is the
+// reference for other stores. Safe for concurrent use.
+type MemoryStore struct {
+	mu     sync.Mutex
+	values map[string][]byte
+}
+
+// NewMemoryStore makes an empty MemoryStore.
+func NewMemoryStore() *MemoryStore { return &MemoryStore{values: make(map[string][]byte)} }
+
+// Update implements Store.
+func (s *MemoryStore) Update(ctx context.Context, key string, fn func(old []byte) ([]byte, error)) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	value, err := fn(clone(s.values[key]))
+	if err != nil {
+		return err
+	}
+	if value == nil {
+		delete(s.values, key)
+	} else {
+		s.values[key] = clone(value)
+	}
+	return nil
+}
+
+// Load implements Store.
+func (s *MemoryStore) Load(ctx context.Context, fn func(key string, value []byte) error) error {
+	s.mu.Lock()
+	all := make(map[string][]byte, len(s.values))
+	for key, value := range s.values {
+		all[key] = clone(value)
+	}
+	s.mu.Unlock()
+	return each(ctx, all, fn)
+}
+
+// each calls fn for every pair until an error or the end of ctx.
+func each(ctx context.Context, values map[string][]byte, fn func(key string, value []byte) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	for key, value := range values {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := fn(key, value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// clone copies a value, keeping nil apart from empty.
+func clone(value []byte) []byte {
+	if value == nil {
+		return nil
+	}
+	return append([]byte{}, value...)
+}
