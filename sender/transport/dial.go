@@ -1,0 +1,294 @@
+package transport
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/reputemail/repute/bounce"
+)
+
+// Dial opens a session with one host; the package comment has the steps. The error is an *Error whose Reply is what the
+// host refused with, or a Local one of ours, or it is ctx's error as it is. Local replies have the status
+// 4.4.1 when no connection came about; 4.4.2 when it broke or a reply did not come in time; 4.5.0 when the host does not
+// speak SMTP; 4.7.4 when it lacks the TLS or AUTH mechanism that is demanded; 4.7.5 when the TLS handshake failed; 4.7.8
+// when our side of AUTH failed; and 4.3.5 when target is wrong.
+//
+// ctx bounds the dialling, not the session.
+func (t *Transport) Dial(ctx context.Context, target Target) (*Session, error) {
+	if target.TLS == "" {
+		target.TLS = TLSOpportunistic
+	}
+	if err := target.check(); err != nil {
+		return nil, err
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	c := &call{config: &t.config, target: target, need: target.mustTLS(), startTLS: target.TLS != TLSNone}
+	if !c.need && c.startTLS && t.tlsBroken(time.Now(), target) {
+		c.startTLS = false
+	}
+	s, err := t.dial(ctx, c)
+	if err == nil || !c.brokenTLS || c.need {
+		return s, err
+	}
+	// RFC 7435 section 3: opportunistic security goes on without protection when protection does not work.
+	why := err
+	c = &call{config: &t.config, target: target}
+	if s, err = t.dial(ctx, c); err != nil {
+		return nil, err
+	}
+	// Only now is it sure that it was TLS, not the host or the network, that failed.
+	t.config.Logger.Warn("tls given up, sending in clear text", "host", target.Host, "addr", target.Addr, "error", why)
+	if t.config.BrokenTLSFor > 0 {
+		now := time.Now()
+		t.broken.Put(now, target.key(), now.Add(t.config.BrokenTLSFor))
+	}
+	return s, nil
+}
+
+// tlsBroken says whether the host's TLS is known not to work.
+func (t *Transport) tlsBroken(now time.Time, target Target) bool {
+	until, ok := t.broken.Get(now, target.key())
+	return ok && now.Before(until)
+}
+
+// key is what the host is remembered by.
+func (t *Target) key() string {
+	if t.Host == "" {
+		return t.Addr.String()
+	}
+	return strings.ToLower(strings.TrimSuffix(t.Host, "."))
+}
+
+// check validates a target.
+func (t *Target) check() error {
+	wrong := func(text string) error { return fault(bounce.StageConnect, t.Host, statusConfig, text, nil) }
+	if !t.Addr.IsValid() || t.Addr.Port() == 0 {
+		return wrong("Target.Addr: no address and port")
+	}
+	// RFC 5321 section 4.1.1.1: the name is the client's own, which "localhost" never is to anybody else.
+	if t.Hostname == "" || strings.EqualFold(t.Hostname, "localhost") || strings.ContainsFunc(t.Hostname, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
+		return wrong(fmt.Sprintf("Target.Hostname: %q is no name for EHLO", t.Hostname))
+	}
+	switch t.TLS {
+	case TLSOpportunistic, TLSRequired, TLSNone:
+	case TLSVerified, TLSImplicit:
+		if t.Host == "" {
+			return wrong("Target.Host: no name to verify the certificate for")
+		}
+	default:
+		return wrong(fmt.Sprintf("Target.TLS: unknown policy %q", t.TLS))
+	}
+	return nil
+}
+
+// mustTLS says whether nothing may be sent without TLS. Credentials never go in clear text over a network.
+func (t *Target) mustTLS() bool {
+	switch t.TLS {
+	case TLSRequired, TLSVerified, TLSImplicit:
+		return true
+	case TLSNone:
+		return false
+	}
+	return t.Auth != nil && !t.Addr.Addr().Unmap().IsLoopback()
+}
+
+// call is one connection on its way to become a session.
+type call struct {
+	config *Config
+	target Target
+	// need says that the session must have TLS, startTLS that it is wanted when offered.
+	need, startTLS bool
+
+	wire *wire
+	ext  extensions
+	tls  *TLSInfo
+	// brokenTLS is set when the handshake failed.
+	brokenTLS bool
+}
+
+// dial makes one connection and converses until mail can be sent.
+func (t *Transport) dial(ctx context.Context, c *call) (*Session, error) {
+	if err := c.connect(ctx); err != nil {
+		return nil, err
+	}
+	stop := context.AfterFunc(ctx, c.wire.abort)
+	s, fault := c.converse(ctx)
+	if fault != nil {
+		// After a failure of our own or a refusal the host is told good-bye; after a 421 or a broken connection it is not
+		// there any more.
+		if c.wire.replied && c.wire.code == 421 {
+			c.wire.abort()
+		}
+		c.wire.quit(c.config.Timeouts.Quit)
+	}
+	if !stop() {
+		c.wire.abort()
+		return nil, ctx.Err()
+	}
+	if fault != nil {
+		return nil, fault
+	}
+	s.blocks = &t.blocks
+	t.config.Logger.Debug("session opened", "host", c.target.Host, "addr", c.target.Addr, slog.Bool("tls", c.tls != nil))
+	return s, nil
+}
+
+// connect opens the connection.
+func (c *call) connect(ctx context.Context) error {
+	within, cancel := context.WithTimeout(ctx, c.config.Timeouts.Connect)
+	defer cancel()
+	raw, err := c.config.Dial(within, c.target.LocalAddr, c.target.Addr)
+	switch {
+	case err == nil:
+		c.wire = newWire(raw, c.config)
+		return nil
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case within.Err() != nil:
+		return fault(bounce.StageConnect, c.target.Host, statusConnect, fmt.Sprintf("no connection within %v", c.config.Timeouts.Connect), err)
+	}
+	return fault(bounce.StageConnect, c.target.Host, statusConnect, "cannot connect: "+describe(err), err)
+}
+
+// converse does all that comes before MAIL.
+func (c *call) converse(ctx context.Context) (*Session, *Error) {
+	w, host, timeouts := c.wire, c.target.Host, &c.config.Timeouts
+	if c.target.TLS == TLSImplicit {
+		if err := c.handshake(ctx); err != nil {
+			return nil, err
+		}
+	}
+	w.arm(bounce.StageConnect, timeouts.Greeting)
+	if w.exchange() != nil {
+		return nil, w.broken(ctx, host)
+	}
+	if w.code != 220 {
+		return nil, c.refused()
+	}
+	if err := c.hello(ctx); err != nil {
+		return nil, err
+	}
+	if c.startTLS && c.tls == nil {
+		if err := c.upgrade(ctx); err != nil {
+			return nil, err
+		}
+	}
+	if c.target.Auth != nil {
+		if err := c.auth(ctx); err != nil {
+			return nil, err
+		}
+	}
+	client, err := w.client(c.target.Hostname, c.ext)
+	if err != nil {
+		return nil, fault(bounce.StageEHLO, host, statusProtocol, err.Error(), err)
+	}
+	return &Session{wire: w, client: client, config: c.config, host: host, ext: c.ext, tls: c.tls}, nil
+}
+
+// refused is the last reply as an error. One that is positive, but none that can be gone on with, is none of the host's
+// opinions: the error is ours then.
+func (c *call) refused() *Error {
+	if c.wire.code >= 400 {
+		return c.wire.refusal(c.target.Host)
+	}
+	return fault(c.wire.stage, c.target.Host, statusProtocol, "unexpected reply: "+c.wire.reply("").String(), nil)
+}
+
+// hello sends EHLO.
+func (c *call) hello(ctx context.Context) *Error {
+	ext, ok := c.wire.hello(c.target.Hostname, c.config.Timeouts.Hello)
+	switch {
+	case ok:
+		c.ext = ext
+		return nil
+	case c.wire.err != nil:
+		return c.wire.broken(ctx, c.target.Host)
+	}
+	return c.refused()
+}
+
+// upgrade does STARTTLS, as far as the policy wants it and the host can.
+func (c *call) upgrade(ctx context.Context) *Error {
+	w, host := c.wire, c.target.Host
+	if !c.ext.startTLS {
+		return c.lacksTLS("the host does not offer STARTTLS")
+	}
+	w.arm(bounce.StageTLS, c.config.Timeouts.Hello)
+	if w.command("STARTTLS") != nil {
+		c.brokenTLS = true // some middle boxes drop the connection at the word
+		return w.broken(ctx, host)
+	}
+	switch {
+	case w.code == 220:
+	case w.code == 421:
+		return w.refusal(host)
+	default:
+		return c.lacksTLS("the host refused STARTTLS: " + w.reply("").String())
+	}
+	if err := c.handshake(ctx); err != nil {
+		return err
+	}
+	err := c.hello(ctx)
+	if err != nil && w.err != nil {
+		c.brokenTLS = true
+		// With TLS 1.3 the host may refuse the handshake after our side of it is done: RFC 8446 section 4.4.4.
+		if op := (*net.OpError)(nil); errors.As(w.err, &op) && op.Op == "remote error" && ctx.Err() == nil {
+			return c.handshakeFailed(w.err)
+		}
+	}
+	return err
+}
+
+// lacksTLS is nil when the policy lets the conversation go on in clear text.
+func (c *call) lacksTLS(text string) *Error {
+	if !c.need {
+		return nil
+	}
+	if c.target.TLS == TLSOpportunistic {
+		text += "; credentials are not sent in clear text"
+	}
+	return fault(bounce.StageTLS, c.target.Host, statusNoTLS, text, nil)
+}
+
+// handshake does the TLS handshake on the connection.
+func (c *call) handshake(ctx context.Context) *Error {
+	verify := c.target.TLS == TLSVerified || c.target.TLS == TLSImplicit
+	config := c.config.TLSConfig.Clone()
+	config.ServerName = strings.TrimSuffix(c.target.Host, ".")
+	config.InsecureSkipVerify = !verify
+	config.MinVersion = max(config.MinVersion, tls.VersionTLS12)
+	// Small first records speed up browsers; here they only make more packets.
+	config.DynamicRecordSizingDisabled = true
+	conn, err := c.wire.startTLS(config, c.config.Timeouts.Handshake)
+	if err != nil {
+		if ctx.Err() != nil {
+			return c.wire.broken(ctx, c.target.Host)
+		}
+		c.brokenTLS = true
+		return c.handshakeFailed(err)
+	}
+	state := conn.ConnectionState()
+	c.tls = &TLSInfo{
+		Version:  tls.VersionName(state.Version),
+		Cipher:   tls.CipherSuiteName(state.CipherSuite),
+		Verified: verify,
+	}
+	return nil
+}
+
+// handshakeFailed is the error for a handshake.
+func (c *call) handshakeFailed(err error) *Error {
+	text := describe(err)
+	if isTimeout(err) {
+		text = fmt.Sprintf("not done within %v", c.config.Timeouts.Handshake)
+	}
+	return fault(bounce.StageTLS, c.target.Host, statusTLS, "TLS handshake: "+text, err)
+}
