@@ -1,0 +1,147 @@
+package sender
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+	"unicode/utf8"
+
+	"golang.org/x/net/idna"
+)
+
+// mailbox is a checked envelope address.
+type mailbox struct {
+	local  string // as given; still quoted when it was
+	domain string // lower case, A-labels, or an address literal
+	utf8   bool   // the local-part needs SMTPUTF8
+}
+
+func (m mailbox) String() string { return m.local + "@" + m.domain }
+
+// The limits of RFC 5321 section 4.5.3.1.
+const (
+	maxLocal  = 64
+	maxDomain = 255
+	maxPath   = 254 // 256 with the angle brackets
+)
+
+// parseMailbox checks an address as RFC 5321 section 4.1.2 (and RFC 6531 section 3.3) wants it, without angle brackets.
+// The error says what is wrong and by which clause.
+func parseMailbox(s string) (mailbox, error) {
+	if s == "" {
+		return mailbox{}, clause("RFC 5321 section 4.1.2", "is empty")
+	}
+	for _, r := range s {
+		if r < ' ' || r == 0x7f || r == utf8.RuneError {
+			return mailbox{}, clause("RFC 5321 section 4.1.2", "has a control or malformed character")
+		}
+	}
+	if strings.ContainsAny(s, "<>") && !strings.Contains(s, `"`) {
+		return mailbox{}, clause("RFC 5321 section 4.1.2", "must be a bare address, without name and angle brackets")
+	}
+	at := strings.LastIndexByte(s, '@')
+	if at <= 0 || at == len(s)-1 {
+		return mailbox{}, clause("RFC 5321 section 4.1.2", "is not LOCAL@DOMAIN")
+	}
+	m := mailbox{local: s[:at], domain: s[at+1:]}
+	if len(m.local) > maxLocal {
+		return mailbox{}, clause("RFC 5321 section 4.5.3.1.1", "local-part is longer than %d octets", maxLocal)
+	}
+	if err := m.checkLocal(); err != nil {
+		return mailbox{}, err
+	}
+	domain, err := normalDomain(m.domain)
+	if err != nil {
+		return mailbox{}, err
+	}
+	m.domain = domain
+	if len(m.local)+1+len(m.domain) > maxPath {
+		return mailbox{}, clause("RFC 5321 section 4.5.3.1.3", "is longer than %d octets", maxPath)
+	}
+	return m, nil
+}
+
+// checkLocal checks a dot-string or quoted-string.
+func (m *mailbox) checkLocal() error {
+	local := m.local
+	for _, r := range local {
+		m.utf8 = m.utf8 || r > 127
+	}
+	if strings.HasPrefix(local, `"`) {
+		if len(local) < 2 || !strings.HasSuffix(local, `"`) {
+			return clause("RFC 5321 section 4.1.2", "quoted local-part does not end")
+		}
+		inner := local[1 : len(local)-1]
+		for i := 0; i < len(inner); i++ {
+			switch inner[i] {
+			case '\\':
+				if i++; i == len(inner) {
+					return clause("RFC 5321 section 4.1.2", "quoted local-part ends in a backslash")
+				}
+			case '"':
+				return clause("RFC 5321 section 4.1.2", "quoted local-part has a bare quote")
+			}
+		}
+		return nil
+	}
+	if strings.HasPrefix(local, ".") || strings.HasSuffix(local, ".") || strings.Contains(local, "..") {
+		return clause("RFC 5321 section 4.1.2", "local-part has a misplaced dot; such an address must be quoted")
+	}
+	for _, r := range local {
+		if r <= ' ' || strings.ContainsRune(`"(),:;<>@[\]`, r) {
+			return clause("RFC 5321 section 4.1.2", "local-part has the character %q", r)
+		}
+	}
+	return nil
+}
+
+// normalDomain checks a domain or address literal; the result is in lower-case A-labels.
+func normalDomain(s string) (string, error) {
+	if strings.HasPrefix(s, "[") {
+		inner := strings.TrimSuffix(strings.TrimPrefix(s, "["), "]")
+		if len(inner)+2 != len(s) {
+			return "", clause("RFC 5321 section 4.1.3", "address literal does not end")
+		}
+		v6 := len(inner) > 5 && strings.EqualFold(inner[:5], "IPv6:")
+		if v6 {
+			inner = inner[5:]
+		}
+		a, err := netip.ParseAddr(inner)
+		if err != nil || a.Is6() != v6 || a.Zone() != "" {
+			return "", clause("RFC 5321 section 4.1.3", "%q is not an address literal", s)
+		}
+		return addressLiteral(a), nil
+	}
+	a, err := idna.Lookup.ToASCII(s)
+	if err != nil {
+		return "", clause("RFC 5891 section 4", "domain %q: %v", s, err)
+	}
+	a = strings.ToLower(a)
+	if len(a) > maxDomain {
+		return "", clause("RFC 5321 section 4.5.3.1.2", "domain is longer than %d octets", maxDomain)
+	}
+	for _, label := range strings.Split(a, ".") {
+		if label == "" {
+			return "", clause("RFC 1035 section 2.3.1", "domain %q has an empty label", s)
+		}
+		if len(label) > 63 {
+			return "", clause("RFC 1035 section 2.3.4", "domain %q has a label longer than 63 octets", s)
+		}
+		for i := 0; i < len(label); i++ {
+			c := label[i]
+			if !(c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || c == '-' || c == '_') {
+				return "", clause("RFC 1035 section 2.3.1", "domain %q has the character %q", s, c)
+			}
+		}
+	}
+	return a, nil
+}
+
+// reason is what is wrong with a value, and by which clause.
+type reason struct{ clause, text string }
+
+func (r *reason) Error() string { return r.text + " (" + r.clause + ")" }
+
+func clause(name, format string, args ...any) error {
+	return &reason{clause: name, text: fmt.Sprintf(format, args...)}
+}

@@ -1,0 +1,377 @@
+package sender
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"strconv"
+	"time"
+
+	"github.com/emersion/go-sasl"
+
+	"github.com/reputemail/repute/bounce"
+	"github.com/reputemail/repute/sender/queue"
+	"github.com/reputemail/repute/sender/route"
+	"github.com/reputemail/repute/sender/transport"
+	"github.com/reputemail/repute/throttle"
+	"github.com/reputemail/repute/warmup"
+)
+
+// attempt is one transaction for a group of deliveries of one message, from the moment its tokens were taken.
+type attempt struct {
+	lane        *lane
+	path        *path
+	dest        *destination
+	overflow    bool
+	reservation warmup.Reservation
+	session     *session // nil: to be dialled with the connection that was taken
+	group       []queue.Delivery
+	leased      time.Time
+	began       time.Time
+
+	dialled bool // the connection that was taken was used
+	sent    bool // the message token was used
+	stale   bool // the session had been closed by the other side before the transaction began
+}
+
+// maxHosts is how many addresses of a destination one attempt tries (RFC 5321 section 5.1 asks for two at least).
+const maxHosts = 5
+
+// launch takes the group out of its lane and has the attempt run when the mutex is released.
+func (d *dispatcher) launch(a *attempt, group []queue.Delivery) {
+	l := a.lane
+	a.group = append([]queue.Delivery(nil), group...)
+	l.buf = l.buf[len(group):]
+	if len(l.buf) == 0 {
+		l.buf = nil
+	}
+	l.inFlight++
+	d.running[a] = struct{}{}
+	d.wg.Add(1)
+	d.ready = append(d.ready, a)
+}
+
+// work runs an attempt and then lets those that wait have what it held.
+func (d *dispatcher) work(a *attempt) {
+	defer d.wg.Done()
+	alive := d.perform(a)
+	d.mu.Lock()
+	defer d.unlock()
+	delete(d.running, a)
+	a.lane.inFlight--
+	if a.stale {
+		d.again(a)
+	}
+	if !a.sent {
+		d.s.cfg.Throttle.ReleaseAt(time.Now(), throttle.Path(a.path.key), throttle.TokenMessage)
+	}
+	switch {
+	case a.session == nil && !a.dialled:
+		d.unopened(a.path, time.Now())
+		d.serve(a.path, "")
+	case a.session == nil: // dialled in vain
+		d.closed(a.path)
+	case alive:
+		site := a.session.site
+		d.keep(a.session)
+		d.serve(a.path, site)
+	default:
+		d.closeSession(a.session)
+	}
+	d.advance(a.lane, 0)
+}
+
+// perform runs the transaction and settles its deliveries. It reports whether the session is of further use.
+func (d *dispatcher) perform(a *attempt) (alive bool) {
+	a.began = time.Now()
+	group, ok := d.admit(a)
+	if !ok {
+		d.refund(a)
+		return true
+	}
+	a.group = group
+	msg, header, ok := d.compose(a)
+	if !ok {
+		d.refund(a)
+		return true
+	}
+	if a.session == nil {
+		a.dialled = true
+		sess, failure := d.connect(a)
+		if failure != nil {
+			d.refund(a)
+			d.fail(a, failure)
+			return false
+		}
+		a.session = sess
+	}
+	env := &transport.Envelope{From: msg.From, Header: header, Data: msg.Data, EightBit: msg.EightBit, UTF8: msg.UTF8}
+	for i := range a.group {
+		env.To = append(env.To, a.group[i].Recipient)
+	}
+	reused := a.session.sent > 0
+	a.session.sent++
+	results, err := a.session.Send(d.ctx, env)
+	if a.stale = reused && err != nil && d.ctx.Err() == nil && d.closedBefore(a, results); a.stale {
+		d.refund(a)
+		return false
+	}
+	d.judge(a, results, err)
+	return err == nil
+}
+
+// closedBefore reports whether a session that was kept for reuse turns out to have been closed by the other side: idle
+// too long, or a limit that it does not speak of (Yahoo closes after some messages without a word). It is when MAIL meets
+// a closed connection, or a 421 that complains of nothing.
+func (d *dispatcher) closedBefore(a *attempt, results []transport.Result) bool {
+	for _, r := range results {
+		if r.Accepted || r.Reply.Stage != bounce.StageMail {
+			return false
+		}
+		if r.Reply.Local {
+			if r.Reply.Status != (bounce.Status{Class: 4, Subject: 4, Detail: 2}) {
+				return false
+			}
+			continue
+		}
+		switch d.s.cfg.Classifier.Classify(a.dest.provider, r.Reply).Category {
+		case bounce.Network, bounce.ServerBusy, bounce.Other:
+		default:
+			return false
+		}
+		if r.Reply.Code != 421 {
+			return false
+		}
+	}
+	return true
+}
+
+// admit settles the deliveries that must not be attempted any more. It returns the others.
+func (d *dispatcher) admit(a *attempt) (group []queue.Delivery, ok bool) {
+	now := time.Now()
+	for _, del := range a.group {
+		if !del.Expires.After(now) {
+			d.s.settler.in <- d.s.settler.expired(del)
+			continue
+		}
+		refusal, err := d.s.admit(d.ctx, a.lane.stream, del.Recipient)
+		switch {
+		case err != nil:
+			d.s.log.Error("gate has an error", "recipient", d.s.redact.recipient(del.Lane.Stream, del.Recipient), "err", err)
+			d.s.settler.wait(del, gateRetry)
+		case refusal != "":
+			d.s.settler.suppressed(del, refusal)
+		default:
+			group = append(group, del)
+		}
+	}
+	return group, len(group) > 0
+}
+
+// compose reads and signs the message.
+func (d *dispatcher) compose(a *attempt) (msg *queue.Message, header []byte, ok bool) {
+	msg, err := d.s.cfg.Queue.Message(d.ctx, a.group[0].MessageID)
+	if err == nil {
+		header, err = d.s.sign(d.ctx, a.lane.stream, msg)
+	}
+	if err == nil {
+		return msg, header, true
+	}
+	if d.ctx.Err() == nil {
+		d.s.log.Error("message cannot be read or signed", "message", a.group[0].MessageID, "err", err)
+	}
+	for _, del := range a.group {
+		d.s.settler.wait(del, gateRetry)
+	}
+	return nil, nil, false
+}
+
+// refund gives the warm-up allowance back: the receiver never saw the message.
+func (d *dispatcher) refund(a *attempt) {
+	if a.reservation.OK {
+		d.s.pacer.CancelAt(time.Now(), a.reservation)
+		a.reservation.OK = false
+	}
+}
+
+// connect dials the hosts of the destination in turn. The failure is the last one, but a receiver's own reply before
+// one of ours.
+func (d *dispatcher) connect(a *attempt) (*session, *transport.Error) {
+	r := a.path.route
+	var failure *transport.Error
+	tried := 0
+	hosts, err := d.hosts(a)
+	if err != nil {
+		return nil, err
+	}
+	for _, h := range hosts {
+		for _, addr := range h.Addrs {
+			if tried == maxHosts || d.ctx.Err() != nil {
+				break
+			}
+			if local := r.local; local.IsValid() && local.Is4() != addr.Is4() {
+				continue
+			}
+			tried++
+			target := transport.Target{
+				Host: h.Name, Addr: netip.AddrPortFrom(addr, uint16(d.s.cfg.Port)), LocalAddr: r.local,
+				Hostname: r.Hostname, TLS: tlsFor(r, a.path.limits),
+			}
+			if r.Relay != nil {
+				target.Addr = netip.AddrPortFrom(addr, r.relayPort)
+				target.TLS, target.Auth = r.Relay.TLS, r.relayAuth()
+			}
+			sess, err := d.s.cfg.Transport.Dial(d.ctx, target)
+			if err == nil {
+				s := &session{Session: sess, path: a.path, site: a.dest.site, host: h.Name}
+				if r.Relay != nil {
+					s.site = r.Relay.Addr
+				}
+				if t, ok := sess.(TLSReporter); ok {
+					if info, on := t.TLS(); on {
+						s.tls = info.Version
+					}
+				}
+				d.down.Delete(r.Name + " " + s.site)
+				return s, nil
+			}
+			te := d.failure(err, bounce.StageConnect, h.Name)
+			if failure == nil || failure.Reply.Local {
+				failure = te
+			}
+			if !te.Reply.Local && !d.tryNext(a, te.Reply) {
+				return nil, failure
+			}
+		}
+	}
+	if failure == nil {
+		failure = &transport.Error{Reply: bounce.Reply{
+			Status: bounce.Status{Class: 4, Subject: 4, Detail: 1}, Stage: bounce.StageConnect, Local: true,
+			Lines: []string{"no address of the destination can be reached from " + r.LocalAddr},
+		}}
+	}
+	return nil, failure
+}
+
+// tryNext reports whether another host may be tried after a host's reply. Not when the receiver has had enough of us.
+func (d *dispatcher) tryNext(a *attempt, r bounce.Reply) bool {
+	switch d.s.cfg.Classifier.Classify(a.dest.provider, r).Category {
+	case bounce.Network, bounce.ServerBusy, bounce.TLSRequired, bounce.ProtocolError, bounce.Other:
+		return true
+	}
+	return false
+}
+
+// hosts are where to connect: the destination's, or the relay's.
+func (d *dispatcher) hosts(a *attempt) ([]route.Host, *transport.Error) {
+	r := a.path.route
+	if r.Relay == nil {
+		return a.dest.Hosts, nil
+	}
+	if addr, err := netip.ParseAddr(r.relayHost); err == nil {
+		return []route.Host{{Name: r.relayHost, Addrs: []netip.Addr{addr}}}, nil
+	}
+	addrs, err := d.s.cfg.Resolver.Addrs(d.ctx, r.relayHost)
+	if err != nil {
+		// A relay that cannot be found is our own misconfiguration or a passing fault, never the recipient's.
+		return nil, &transport.Error{Err: err, Reply: bounce.Reply{
+			Status: bounce.Status{Class: 4, Subject: 4, Detail: 3}, Stage: bounce.StageConnect, Host: r.relayHost, Local: true,
+			Lines: []string{"relay cannot be resolved: " + err.Error()},
+		}}
+	}
+	return []route.Host{{Name: r.relayHost, Addrs: addrs}}, nil
+}
+
+// failure makes a *transport.Error of any error of a Transport.
+func (d *dispatcher) failure(err error, stage bounce.Stage, host string) *transport.Error {
+	var te *transport.Error
+	if errors.As(err, &te) {
+		return te
+	}
+	return &transport.Error{Err: err, Reply: bounce.Reply{
+		Status: bounce.Status{Class: 4, Subject: 4, Detail: 2}, Stage: stage, Host: host, Local: true, Lines: []string{err.Error()},
+	}}
+}
+
+// fail settles a group that could not be attempted for want of a connection.
+func (d *dispatcher) fail(a *attempt, te *transport.Error) {
+	if d.ctx.Err() == nil && te.Reply.Local {
+		d.markDown(a)
+	}
+	results := make([]transport.Result, len(a.group))
+	for i := range results {
+		results[i].Reply = te.Reply
+	}
+	d.judge(a, results, te)
+}
+
+// markDown closes the destination's hosts for a while that doubles: others need not try what just failed.
+func (d *dispatcher) markDown(a *attempt) {
+	site := a.dest.site
+	if a.path.route.Relay != nil {
+		site = a.path.route.Relay.Addr
+	}
+	key, now := a.path.route.Name+" "+site, time.Now()
+	down, _ := d.down.Get(now, key)
+	if down.until.After(now) {
+		return
+	}
+	down.tries++
+	down.until = now.Add(min(30*time.Minute, time.Minute<<min(down.tries-1, 5)))
+	d.down.Put(now, key, down)
+}
+
+// relayAuth is what authenticates to the relay, or nil.
+func (r *routeInfo) relayAuth() func() sasl.Client {
+	switch relay := r.Relay; {
+	case relay.AuthFunc != nil:
+		return relay.AuthFunc
+	case relay.Auth != nil:
+		return func() sasl.Client { return relay.Auth }
+	}
+	return nil
+}
+
+// routeInfo is a Route made ready.
+type routeInfo struct {
+	Route
+	local     netip.Addr
+	relayHost string
+	relayPort uint16
+	warming   bool
+}
+
+func newRouteInfo(r Route) *routeInfo {
+	info := &routeInfo{Route: r, warming: len(r.Warmup.Stages) > 0}
+	if r.LocalAddr != "" {
+		info.local, _ = netip.ParseAddr(r.LocalAddr) // checked by Config
+	}
+	if r.Relay != nil {
+		host, port, _ := net.SplitHostPort(r.Relay.Addr)
+		n, _ := strconv.Atoi(port)
+		info.relayHost, info.relayPort = host, uint16(n)
+	}
+	return info
+}
+
+// sign returns the header that signs a message: once however many recipients.
+func (s *Sender) sign(ctx context.Context, st *stream, msg *queue.Message) ([]byte, error) {
+	if st.Signer == nil {
+		return nil, nil
+	}
+	if msg.Recipients == 1 {
+		return st.Signer.Sign(ctx, msg.Data)
+	}
+	e := s.signed.GetOrCreate(time.Now(), msg.ID, func() *signature { return &signature{} })
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.header == nil {
+		header, err := st.Signer.Sign(ctx, msg.Data)
+		if err != nil {
+			return nil, err
+		}
+		e.header = header
+	}
+	return e.header, nil
+}

@@ -1,0 +1,419 @@
+package sender
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/emersion/go-sasl"
+	"golang.org/x/net/idna"
+
+	"github.com/reputemail/repute/sender/transport"
+	"github.com/reputemail/repute/throttle"
+	"github.com/reputemail/repute/warmup"
+)
+
+// Config configures a Sender. Routes is the only field that must be set.
+type Config struct {
+	// Routes are the ways out. At least one; names are unique.
+	Routes []Route
+	// Pools group routes. Defaults to one pool "default" of all routes in order, none of them for overflow.
+	Pools []Pool
+	// Streams are the classes of mail. Defaults to one stream "default" over the first pool.
+	Streams []Stream
+
+	// Queue keeps accepted mail. Defaults to a queue in memory, which loses everything at exit.
+	Queue Queue
+	// Resolver finds mail exchangers. Defaults to a route.Resolver that asks DNS.
+	Resolver Resolver
+	// DNS are the name servers for the default Resolver, as HOST:PORT. Defaults to those of the system.
+	DNS []string
+	// AllowLoopback lets the default Resolver give loopback addresses for MX hosts, for tests on one machine. Defaults to
+	// false: a stranger's domain cannot make us talk to ourselves.
+	AllowLoopback bool
+	// Transport speaks SMTP. Defaults to a transport.Transport with Dial and TLS.
+	Transport Transport
+	// Dial opens connections for the default Transport. Defaults to the net package.
+	Dial transport.DialFunc
+	// DialDNS opens connections for the default Resolver; network is "udp" or "tcp". Defaults to the net package.
+	DialDNS func(ctx context.Context, network, address string) (net.Conn, error)
+	// TLS is the base of the default Transport's TLS configuration (roots, client certificates). Defaults to an empty one.
+	TLS *tls.Config
+	// Port is where MX hosts listen. Defaults to 25.
+	Port int
+	// Pacer decides what cold paths may carry. Defaults to a warmup.Ledger with the plans of Routes over WarmupStore.
+	Pacer Pacer
+	// WarmupStore keeps the default Pacer's counts. It must outlive the process wherever a Route has a Warmup.
+	// Defaults to memory, which forgets at exit what was sent today.
+	WarmupStore warmup.Store
+	// Throttle decides how fast paths may go. Defaults to a throttle.Limiter with the profiles of Providers.
+	Throttle Throttle
+	// Limits replaces the default Throttle's profile of a provider, by its name ("google"). Defaults to none.
+	Limits map[string]throttle.Limits
+	// Providers groups destinations. Defaults to throttle's table.
+	Providers Providers
+	// Classifier understands replies. Defaults to bounce's rules.
+	Classifier Classifier
+	// Gate is asked for every recipient of every stream. Defaults to none.
+	Gate Gate
+	// Observer is told of every event. Defaults to none.
+	Observer Observer
+	// Logger gets what an operator should know. Defaults to discarding it.
+	Logger *slog.Logger
+
+	// Retry is the schedule of retries. Defaults as its fields say.
+	Retry RetryPolicy
+	// MaxMessageSize is the largest message accepted, in bytes. Defaults to 25 MiB.
+	MaxMessageSize int
+	// MaxRecipients is how many recipients one Enqueue may have. Defaults to 1000, and may not be above it.
+	MaxRecipients int
+	// MaxConnections bounds the open connections of all paths together. Defaults to 500.
+	MaxConnections int
+	// PlainAddresses puts recipients' addresses into events and logs. Defaults to false: keyed hashes.
+	PlainAddresses bool
+	// HashKey is the key of those hashes; the same key gives the same hashes. Defaults to a random one for each Sender.
+	HashKey []byte
+}
+
+// Route is one way out: direct to MX hosts from a source address, or through a relay.
+type Route struct {
+	// Name names it in pools, events and state. Required; letters, digits, '-', '_' and '.', at most 64.
+	Name string
+	// LocalAddr is the source address of its connections, without a port. Defaults to the system's choice.
+	LocalAddr string
+	// Hostname is the name it greets with: the EHLO name, which should resolve to LocalAddr and back. A fully qualified
+	// domain name or an address literal. Required for direct routes; for relays it defaults to an address literal of LocalAddr or "[127.0.0.1]".
+	Hostname string
+	// Relay sends through a smarthost instead of to MX hosts. Defaults to direct.
+	Relay *Relay
+	// Warmup is the plan by which a cold route is warmed up, for each provider. Direct routes only. Defaults to none: warm.
+	Warmup warmup.Plan
+	// TLS is the least TLS that the route accepts. A provider's profile may ask for more. Defaults to opportunistic for
+	// direct routes; Relay.TLS rules for relays.
+	TLS transport.TLSPolicy
+}
+
+// Relay is a smarthost.
+type Relay struct {
+	// Addr is its HOST:PORT. Required.
+	Addr string
+	// Auth authenticates to it: PLAIN, LOGIN or OAUTHBEARER of go-sasl. One value serves all connections, so it must keep
+	// no state between them, as those of go-sasl do not. Defaults to none.
+	Auth sasl.Client
+	// AuthFunc gives a fresh client for each connection, for tokens that expire. It replaces Auth. Defaults to none.
+	AuthFunc func() sasl.Client
+	// TLS is the policy. Defaults to implicit on port 465, verified where Auth is set, and opportunistic otherwise.
+	TLS transport.TLSPolicy
+	// Limits are the relay's own, in the place of a provider's. Defaults to 10 connections and otherwise throttle's default profile.
+	Limits *throttle.Limits
+}
+
+// Pool is the routes that a stream may use.
+type Pool struct {
+	// Name names it. Required.
+	Name string
+	// Routes are tried in order for each new delivery: the first that is open and, when it is being warmed up, has allowance left.
+	Routes []string
+	// Overflow are tried in order when no route of Routes is open or has allowance. With none, mail waits: it never goes
+	// over a cold route above its plan. Saturation (a connection or rate limit) never overflows; it waits.
+	Overflow []string
+}
+
+// Stream is a class of mail with its own pool, signing identity, deadline and weight.
+type Stream struct {
+	// Name names it. Required.
+	Name string
+	// Pool is its pool. Defaults to the first one.
+	Pool string
+	// Signer signs its messages. Defaults to none: unsigned.
+	Signer Signer
+	// ExpireAfter is how long its deliveries live, at least a minute. Defaults to 72 hours.
+	ExpireAfter time.Duration
+	// Weight is its share of a path that it contends for with other streams, 1 to 1000. Defaults to 1.
+	Weight int
+	// Gate is asked for each of its recipients, after Config.Gate. Defaults to none.
+	Gate Gate
+}
+
+// ConfigError says which field of a Config is wrong, and why.
+type ConfigError struct {
+	// Field is the path of the field: "Routes[1].LocalAddr".
+	Field string
+	// Reason is in words.
+	Reason string
+}
+
+// Error names the field and the reason.
+func (e *ConfigError) Error() string { return "sender: Config." + e.Field + ": " + e.Reason }
+
+func badConfig(field, format string, args ...any) error {
+	return &ConfigError{Field: field, Reason: fmt.Sprintf(format, args...)}
+}
+
+// The bounds and defaults of Config.
+const (
+	defaultPort           = 25
+	defaultMaxMessageSize = 25 << 20
+	maxRecipients         = 1000
+	defaultMaxConnections = 500
+	defaultExpireAfter    = 72 * time.Hour
+	minExpireAfter        = time.Minute
+	maxWeight             = 1000
+)
+
+// withDefaults returns a copy with every default filled in, or the first error.
+func (c Config) withDefaults() (Config, error) {
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	ints := []struct {
+		field    string
+		v        *int
+		def, max int
+	}{
+		{"Port", &c.Port, defaultPort, 65535},
+		{"MaxMessageSize", &c.MaxMessageSize, defaultMaxMessageSize, 1 << 30},
+		{"MaxRecipients", &c.MaxRecipients, maxRecipients, maxRecipients},
+		{"MaxConnections", &c.MaxConnections, defaultMaxConnections, 1 << 20},
+	}
+	for _, i := range ints {
+		if *i.v == 0 {
+			*i.v = i.def
+		}
+		if *i.v < 0 || *i.v > i.max {
+			return c, badConfig(i.field, "%d is not in 1 to %d", *i.v, i.max)
+		}
+	}
+	if err := c.Retry.withDefaults(); err != nil {
+		return c, err
+	}
+	if len(c.Routes) == 0 {
+		return c, badConfig("Routes", "at least one route is needed")
+	}
+	routes := map[string]bool{}
+	c.Routes = append([]Route(nil), c.Routes...)
+	for i := range c.Routes {
+		field := "Routes[" + strconv.Itoa(i) + "]"
+		if err := c.Routes[i].withDefaults(field); err != nil {
+			return c, err
+		}
+		if routes[c.Routes[i].Name] {
+			return c, badConfig(field+".Name", "%q stands twice", c.Routes[i].Name)
+		}
+		routes[c.Routes[i].Name] = true
+	}
+	for i, server := range c.DNS {
+		if _, _, err := net.SplitHostPort(server); err != nil {
+			return c, badConfig("DNS["+strconv.Itoa(i)+"]", "%q is not HOST:PORT", server)
+		}
+	}
+	if err := c.poolDefaults(routes); err != nil {
+		return c, err
+	}
+	return c, c.streamDefaults()
+}
+
+func (c *Config) poolDefaults(routes map[string]bool) error {
+	if len(c.Pools) == 0 {
+		p := Pool{Name: "default"}
+		for _, r := range c.Routes {
+			p.Routes = append(p.Routes, r.Name)
+		}
+		c.Pools = []Pool{p}
+	}
+	seen := map[string]bool{}
+	for i, p := range c.Pools {
+		field := "Pools[" + strconv.Itoa(i) + "]"
+		if err := checkName(field, p.Name, seen); err != nil {
+			return err
+		}
+		if len(p.Routes) == 0 {
+			return badConfig(field+".Routes", "pool %q has no route", p.Name)
+		}
+		used := map[string]bool{}
+		for tier, names := range [][]string{p.Routes, p.Overflow} {
+			sub := field + [...]string{".Routes", ".Overflow"}[tier]
+			for j, name := range names {
+				at := sub + "[" + strconv.Itoa(j) + "]"
+				if !routes[name] {
+					return badConfig(at, "there is no route %q", name)
+				}
+				if used[name] {
+					return badConfig(at, "route %q stands twice in pool %q", name, p.Name)
+				}
+				used[name] = true
+			}
+		}
+	}
+	return nil
+}
+
+func (c *Config) streamDefaults() error {
+	if len(c.Streams) == 0 {
+		c.Streams = []Stream{{Name: "default"}}
+	}
+	c.Streams = append([]Stream(nil), c.Streams...)
+	seen := map[string]bool{}
+	for i := range c.Streams {
+		s := &c.Streams[i]
+		field := "Streams[" + strconv.Itoa(i) + "]"
+		if err := checkName(field, s.Name, seen); err != nil {
+			return err
+		}
+		if s.Pool == "" {
+			s.Pool = c.Pools[0].Name
+		}
+		known := false
+		for _, p := range c.Pools {
+			known = known || p.Name == s.Pool
+		}
+		if !known {
+			return badConfig(field+".Pool", "there is no pool %q", s.Pool)
+		}
+		if s.ExpireAfter == 0 {
+			s.ExpireAfter = defaultExpireAfter
+		}
+		if s.ExpireAfter < minExpireAfter {
+			return badConfig(field+".ExpireAfter", "%v is under %v", s.ExpireAfter, minExpireAfter)
+		}
+		if s.Weight == 0 {
+			s.Weight = 1
+		}
+		if s.Weight < 0 || s.Weight > maxWeight {
+			return badConfig(field+".Weight", "%d is not in 1 to %d", s.Weight, maxWeight)
+		}
+	}
+	return nil
+}
+
+// withDefaults checks a route and fills in its defaults.
+func (r *Route) withDefaults(field string) error {
+	if err := checkName(field, r.Name, map[string]bool{}); err != nil {
+		return err
+	}
+	if r.LocalAddr != "" {
+		if _, err := netip.ParseAddr(r.LocalAddr); err != nil {
+			return badConfig(field+".LocalAddr", "%q is not an IP address", r.LocalAddr)
+		}
+	}
+	if r.Relay != nil {
+		if err := r.relayDefaults(field); err != nil {
+			return err
+		}
+	}
+	if r.Hostname == "" {
+		return badConfig(field+".Hostname", "a direct route needs the name it greets with (RFC 5321 section 4.1.1.1)")
+	}
+	if err := checkHostname(r.Hostname); err != nil {
+		return badConfig(field+".Hostname", "%v", err)
+	}
+	switch r.TLS {
+	case "":
+		r.TLS = transport.TLSOpportunistic
+	case transport.TLSOpportunistic, transport.TLSRequired, transport.TLSVerified, transport.TLSNone:
+	default:
+		return badConfig(field+".TLS", "%q is not a policy for a direct route", r.TLS)
+	}
+	if len(r.Warmup.Stages) > 0 || r.Warmup.Name != "" {
+		if r.Relay != nil {
+			return badConfig(field+".Warmup", "a relay cannot be warmed up from here: its addresses are its operator's")
+		}
+		if err := r.Warmup.Validate(); err != nil {
+			return badConfig(field+".Warmup", "%v", err)
+		}
+	}
+	return nil
+}
+
+func (r *Route) relayDefaults(field string) error {
+	relay := *r.Relay
+	r.Relay = &relay
+	host, port, err := net.SplitHostPort(relay.Addr)
+	if err != nil || host == "" {
+		return badConfig(field+".Relay.Addr", "%q is not HOST:PORT", relay.Addr)
+	}
+	if n, err := strconv.Atoi(port); err != nil || n < 1 || n > 65535 {
+		return badConfig(field+".Relay.Addr", "%q has no port number", relay.Addr)
+	}
+	switch relay.TLS {
+	case "":
+		switch {
+		case port == "465":
+			r.Relay.TLS = transport.TLSImplicit // RFC 8314 section 3.3
+		case relay.Auth != nil || relay.AuthFunc != nil:
+			r.Relay.TLS = transport.TLSVerified
+		default:
+			r.Relay.TLS = transport.TLSOpportunistic
+		}
+	case transport.TLSOpportunistic, transport.TLSRequired, transport.TLSVerified, transport.TLSImplicit, transport.TLSNone:
+	default:
+		return badConfig(field+".Relay.TLS", "%q is not a policy", relay.TLS)
+	}
+	if r.Hostname == "" {
+		r.Hostname = "[127.0.0.1]" // RFC 5321 section 4.1.3: a client without a name gives an address literal
+		if addr, err := netip.ParseAddr(r.LocalAddr); err == nil {
+			r.Hostname = addressLiteral(addr)
+		}
+	}
+	return nil
+}
+
+// addressLiteral is an address as RFC 5321 section 4.1.3 writes it.
+func addressLiteral(a netip.Addr) string {
+	if a.Is6() && !a.Is4In6() {
+		return "[IPv6:" + a.String() + "]"
+	}
+	return "[" + a.Unmap().String() + "]"
+}
+
+// checkName checks the name of a route, pool or stream and that it is new in seen.
+func checkName(field, name string, seen map[string]bool) error {
+	if name == "" {
+		return badConfig(field+".Name", "is empty")
+	}
+	if len(name) > 64 {
+		return badConfig(field+".Name", "%q is longer than 64 characters", name)
+	}
+	for _, r := range name {
+		if !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_.", r)) {
+			return badConfig(field+".Name", "%q has the character %q; letters, digits, '-', '_' and '.' are allowed", name, r)
+		}
+	}
+	if seen[name] {
+		return badConfig(field+".Name", "%q stands twice", name)
+	}
+	seen[name] = true
+	return nil
+}
+
+// checkHostname checks an EHLO name: a fully qualified domain name or an address literal (RFC 5321 section 4.1.1.1).
+func checkHostname(name string) error {
+	if strings.HasPrefix(name, "[") && strings.HasSuffix(name, "]") {
+		inner := strings.TrimPrefix(name[1:len(name)-1], "IPv6:")
+		if _, err := netip.ParseAddr(inner); err != nil {
+			return fmt.Errorf("%q is not an address literal", name)
+		}
+		return nil
+	}
+	if _, err := netip.ParseAddr(name); err == nil {
+		return fmt.Errorf("%q is a bare address; an address literal has brackets", name)
+	}
+	if !strings.Contains(name, ".") || strings.HasSuffix(name, ".") {
+		return fmt.Errorf("%q is not a fully qualified domain name", name)
+	}
+	if _, err := idna.Lookup.ToASCII(name); err != nil {
+		return fmt.Errorf("%q is not a domain name: %v", name, err)
+	}
+	for _, c := range []byte(name) {
+		if c > 127 || c <= ' ' {
+			return fmt.Errorf("%q must be written in A-labels", name)
+		}
+	}
+	return nil
+}

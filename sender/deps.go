@@ -1,0 +1,160 @@
+package sender
+
+import (
+	"context"
+	"net/netip"
+	"time"
+
+	"github.com/reputemail/repute/bounce"
+	"github.com/reputemail/repute/sender/queue"
+	"github.com/reputemail/repute/sender/route"
+	"github.com/reputemail/repute/sender/transport"
+	"github.com/reputemail/repute/throttle"
+	"github.com/reputemail/repute/warmup"
+)
+
+// This file holds every interface that a host can replace. All methods are called concurrently unless said otherwise.
+// An interface grows by add-on interfaces that New finds by type assertion, never by more methods.
+
+// Queue keeps accepted mail. [queue.Memory] is the executable specification; queuetest.Run checks an implementation.
+//
+// A Queue is also a [Backlog]; the two are apart only so that each can be read at one glance.
+type Queue interface {
+	// Put stores a message and its deliveries, all or nothing. When it returns nil they survive whatever the queue
+	// promises to survive. It returns the leases of the deliveries in order (zeros without p.LeaseFor).
+	// A message ID that is still known gives queue.ErrDuplicate and changes nothing. The queue keeps p.Message.Data;
+	// the caller does not change it afterwards.
+	Put(ctx context.Context, p queue.Put) (leases []int64, err error)
+	// Claim leases due deliveries of a lane, or expired ones of any, to the caller. No delivery is ever leased twice at
+	// a time. A lane that does not exist is empty, not an error. Claiming nothing is not an error.
+	Claim(ctx context.Context, c queue.Claim) (queue.Claimed, error)
+	// Settle ends or renews leases. It is durable when it returns nil, and all or nothing when it returns an error, so
+	// that it can be called again with the same batch. Deliveries whose lease is not theirs any more are left alone
+	// and their IDs returned.
+	Settle(ctx context.Context, batch []queue.Settlement) (lost []string, err error)
+	Backlog
+}
+
+// Backlog tells what a queue holds.
+type Backlog interface {
+	// Lanes lists all lanes that hold open deliveries, in any order.
+	Lanes(ctx context.Context) ([]queue.LaneStatus, error)
+	// Get returns the delivery with this ID, or all remembered deliveries of the message with this ID.
+	// queue.ErrNotFound when there is none.
+	Get(ctx context.Context, id string) ([]queue.Delivery, error)
+	// Message returns a message with its body. queue.ErrNotFound once its last delivery is settled.
+	// The result is shared and not changed by anybody.
+	Message(ctx context.Context, id string) (*queue.Message, error)
+}
+
+// Transport opens SMTP sessions.
+type Transport interface {
+	// Dial connects, greets, starts TLS and authenticates as t says. ctx ends it at once.
+	// Errors are *transport.Error, or ctx's own.
+	Dial(ctx context.Context, t transport.Target) (Session, error)
+}
+
+// Session is one open conversation. Its methods are never called concurrently.
+type Session interface {
+	// Send runs one transaction and returns one result for each recipient, in order, also when it returns an error:
+	// an error says that the session is of no use any more. ctx ends it at once.
+	Send(ctx context.Context, e *transport.Envelope) ([]transport.Result, error)
+	// Close says QUIT if it still can, and closes the connection. It does not block for more than some seconds.
+	Close() error
+}
+
+// TLSReporter is the add-on by which a Session tells of its TLS, for Explain.
+type TLSReporter interface {
+	// TLS tells of the session's TLS; false for clear text.
+	TLS() (info transport.TLSInfo, on bool)
+}
+
+// Pacer decides how much a path under warm-up may carry. [*warmup.Ledger] is the implementation.
+// A Pacer that also has ObserveAt, as Ledger does, is told the outcome of every attempt.
+type Pacer interface {
+	// ReserveAt asks for n first attempts over the path, all or nothing. It does not block for long and never sleeps.
+	ReserveAt(now time.Time, p warmup.Path, n int) warmup.Reservation
+	// CommitAt says that the receiver saw the n messages of r.
+	CommitAt(now time.Time, r warmup.Reservation)
+	// CancelAt gives r back: the receiver saw none of it.
+	CancelAt(now time.Time, r warmup.Reservation)
+}
+
+// PacerObserver is the add-on by which a Pacer learns from outcomes.
+type PacerObserver interface {
+	// ObserveAt tells the outcome of n deliveries over the path, first attempts and retries alike.
+	ObserveAt(now time.Time, p warmup.Path, o warmup.Outcome, n int)
+}
+
+// Throttle decides how fast a path may go. [*throttle.Limiter] is the implementation.
+type Throttle interface {
+	// AcquireAt asks for one token: a connection to hold, or a message to send. It never blocks and takes nothing when
+	// the decision is not OK. Decision.Until zero means: wait until a token is released.
+	AcquireAt(now time.Time, p throttle.Path, t throttle.Token) throttle.Decision
+	// ReleaseAt gives a token back: the connection was closed, the message was not sent.
+	ReleaseAt(now time.Time, p throttle.Path, t throttle.Token)
+	// ObserveAt tells what a receiver's reply means for the path. Replies that we made ourselves are told as
+	// network failures or not at all.
+	ObserveAt(now time.Time, p throttle.Path, s throttle.Signal)
+}
+
+// Providers groups destinations by the operator of their mail exchangers. [*throttle.Table] is the implementation.
+type Providers interface {
+	// Provider names the provider of a domain with these MX hosts. It is called for each resolved destination.
+	Provider(domain string, mx []string) string
+}
+
+// Signer signs a message. [*github.com/reputemail/repute/auth.Signer] is the implementation.
+type Signer interface {
+	// Sign returns the header fields to put before the message, with CRLF line ends. It must not change message.
+	// An error delays the message; it is not an attempt.
+	Sign(ctx context.Context, message []byte) (header []byte, err error)
+}
+
+// Classifier says what a reply means. [*bounce.Classifier] is the implementation.
+type Classifier interface {
+	// Classify never fails: what it does not know is bounce.Other, permanent or not by the basic code.
+	Classify(provider string, r bounce.Reply) bounce.Verdict
+}
+
+// Gate decides whether a recipient may be written to at all: suppression, engagement, the host's own rules.
+// It is asked by Enqueue and again before each attempt.
+// A Gate that also has Suppress is told of every address that a verdict calls dead.
+type Gate interface {
+	// Admit returns an empty reason to admit the recipient, or why not, in words for people. An error is temporary:
+	// Enqueue returns it, an attempt waits.
+	Admit(ctx context.Context, r Recipient) (refusal string, err error)
+}
+
+// GateFunc is a Gate of one function.
+type GateFunc func(ctx context.Context, r Recipient) (string, error)
+
+// Admit calls f.
+func (f GateFunc) Admit(ctx context.Context, r Recipient) (string, error) { return f(ctx, r) }
+
+// Suppressor is the add-on by which a Gate learns of dead addresses.
+type Suppressor interface {
+	// Suppress is called once the delivery is settled. It should be durable when it returns; an error is logged.
+	Suppress(ctx context.Context, r Recipient, v bounce.Verdict) error
+}
+
+// Resolver finds where a domain's mail goes. [*route.Resolver] is the implementation.
+type Resolver interface {
+	// Resolve returns the mail exchangers of a domain. Errors are *route.Error, or ctx's own.
+	Resolve(ctx context.Context, domain string) (route.Destination, error)
+	// Addrs returns the addresses of a host: for relays. Errors as for Resolve.
+	Addrs(ctx context.Context, host string) ([]netip.Addr, error)
+}
+
+// Observer is told of every event.
+type Observer interface {
+	// Observe is called for one event at a time, in order, after the state it tells of is durable. A slow Observer
+	// slows the sending down. It may call Enqueue, Explain and Stats, but not Stop.
+	Observe(e Event)
+}
+
+// ObserverFunc is an Observer of one function.
+type ObserverFunc func(Event)
+
+// Observe calls f.
+func (f ObserverFunc) Observe(e Event) { f(e) }

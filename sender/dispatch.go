@@ -1,0 +1,493 @@
+package sender
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/reputemail/repute/internal/keyed"
+	"github.com/reputemail/repute/sender/queue"
+	"github.com/reputemail/repute/sender/route"
+	"github.com/reputemail/repute/throttle"
+)
+
+// The dispatcher's own clocks.
+const (
+	leaseFor        = 15 * time.Minute // a claim; longer than most attempts, renewed for the others
+	tidyEvery       = time.Minute      // renewing and giving back leases, expiring
+	lookEvery       = 15 * time.Second // looking for mail of other processes and of leases that ran out
+	queueRetry      = 5 * time.Second  // after an error of the queue
+	gateRetry       = time.Minute      // after an error of the gate or signer
+	minClaim        = 8
+	maxClaim        = 64
+	maxBuffered     = 64 // a lane's deliveries that go straight to dispatch
+	maxLookups      = 64 // resolving and claiming at a time
+	maxTrackedHosts = 100_000
+)
+
+// dispatcher takes deliveries out of the queue and brings them onto paths. One mutex guards its state; whatever blocks
+// (queue, DNS, SMTP) runs in goroutines of its own, and comes back by taking the mutex again.
+type dispatcher struct {
+	s   *Sender
+	ctx context.Context // ends when Stop stops waiting: ends attempts
+
+	mu       sync.Mutex
+	stopping bool
+	lanes    map[queue.Lane]*lane
+	paths    map[Path]*path
+	alarms   alarms
+	conns    int        // open connections of all paths
+	served   *path      // whose lanes are having their turns
+	outbox   []settled  // to be settled when the mutex is released: the settler needs the mutex itself
+	ready    []*attempt // begun under the mutex, to be run when it is released
+	running  map[*attempt]struct{}
+	down     *keyed.Map[string, downHost]
+	wake     chan struct{}      // tells run that an earlier alarm was set
+	lookups  chan struct{}      // semaphore
+	late     []queue.Settlement // offered while stopping
+	wg       sync.WaitGroup
+}
+
+// downHost remembers that the hosts of a site could not be reached over a route.
+type downHost struct {
+	until time.Time
+	tries int
+}
+
+func newDispatcher(s *Sender) *dispatcher {
+	return &dispatcher{
+		s:       s,
+		lanes:   map[queue.Lane]*lane{},
+		paths:   map[Path]*path{},
+		running: map[*attempt]struct{}{},
+		down:    keyed.New(keyed.Config[string, downHost]{Max: maxTrackedHosts, Idle: 24 * time.Hour}),
+		wake:    make(chan struct{}, 1),
+		lookups: make(chan struct{}, maxLookups),
+	}
+}
+
+// run rings the alarms until stop is closed.
+func (d *dispatcher) run(stop <-chan struct{}) {
+	defer d.wg.Done()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	var tidyAt, lookAt time.Time
+	for {
+		now := time.Now()
+		if !now.Before(lookAt) {
+			lookAt = now.Add(lookEvery)
+			d.look()
+		}
+		if !now.Before(tidyAt) {
+			tidyAt = now.Add(tidyEvery)
+			d.tidy(now)
+		}
+		d.mu.Lock()
+		next := d.alarms.ring(now)
+		d.unlock()
+		if next.IsZero() || next.After(lookAt) {
+			next = lookAt
+		}
+		if tidyAt.Before(next) {
+			next = tidyAt
+		}
+		timer.Reset(time.Until(next))
+		select {
+		case <-stop:
+			return
+		case <-d.wake:
+		case <-timer.C:
+		}
+	}
+}
+
+// unlock releases the mutex and starts what was begun under it.
+func (d *dispatcher) unlock() {
+	ready, outbox := d.ready, d.outbox
+	d.ready, d.outbox = nil, nil
+	d.mu.Unlock()
+	for _, a := range ready {
+		go d.work(a)
+	}
+	for _, b := range outbox {
+		d.s.settler.in <- b
+	}
+}
+
+// setAlarm sets an alarm and wakes run when it is the next one.
+func (d *dispatcher) setAlarm(a *alarm, at time.Time) {
+	d.alarms.set(a, at)
+	if d.alarms.items[0] == a {
+		select {
+		case d.wake <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// spawn runs f in a goroutine of the dispatcher, unless it is stopping. The mutex is held.
+func (d *dispatcher) spawn(f func()) bool {
+	if d.stopping {
+		return false
+	}
+	d.wg.Add(1)
+	go func() {
+		defer d.wg.Done()
+		f()
+	}()
+	return true
+}
+
+// lane returns the lane, made when it is new. The mutex is held.
+func (d *dispatcher) lane(key queue.Lane) *lane {
+	l := d.lanes[key]
+	if l == nil {
+		l = &lane{key: key, stream: d.s.stream(key.Stream), chunk: minClaim}
+		l.alarm.ring = func(time.Time) { d.advance(l, 0) }
+		d.lanes[key] = l
+	}
+	return l
+}
+
+// look asks the queue which lanes hold mail.
+func (d *dispatcher) look() {
+	lanes, err := d.s.cfg.Queue.Lanes(d.ctx)
+	if err != nil {
+		if d.ctx.Err() == nil {
+			d.s.log.Error("queue does not list its lanes", "err", err)
+		}
+		return
+	}
+	now := time.Now()
+	d.mu.Lock()
+	defer d.unlock()
+	for _, s := range lanes {
+		if s.Waiting > 0 {
+			d.expectLocked(s.Lane, now.Add(s.Next))
+		}
+	}
+}
+
+// expect notes that the queue holds mail for a lane at t.
+func (d *dispatcher) expect(key queue.Lane, t time.Time) {
+	d.mu.Lock()
+	defer d.unlock()
+	d.expectLocked(key, t)
+}
+
+func (d *dispatcher) expectLocked(key queue.Lane, t time.Time) {
+	l := d.lane(key)
+	l.expects(t)
+	if len(l.buf) == 0 { // else it stands in line already
+		d.advance(l, 0)
+	}
+}
+
+// takesDirect reports whether a new delivery for the lane may be leased to us in the write that stores it, rather than
+// be claimed later: nothing older is waiting for its turn.
+func (d *dispatcher) takesDirect(keys []queue.Lane) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.stopping || len(keys) > maxBuffered {
+		return false
+	}
+	now := time.Now()
+	for _, key := range keys {
+		l := d.lanes[key]
+		if l != nil && (len(l.buf)+len(keys) > maxBuffered || !l.due.IsZero() && !l.due.After(now) || l.fetching) {
+			return false
+		}
+	}
+	return true
+}
+
+// offer hands over deliveries that were leased to us when they were put.
+func (d *dispatcher) offer(ds []queue.Delivery, leaseEnd time.Time) {
+	d.mu.Lock()
+	defer d.unlock()
+	if d.stopping { // the leases run out by themselves, but need not
+		for _, del := range ds {
+			d.late = append(d.late, release(&del))
+		}
+		return
+	}
+	for _, del := range ds {
+		l := d.lane(del.Lane)
+		if len(l.buf) == 0 {
+			l.leaseEnd = leaseEnd
+		}
+		l.insert(del)
+	}
+	for _, del := range ds {
+		if l := d.lanes[del.Lane]; l != nil {
+			d.advance(l, 0)
+		}
+	}
+}
+
+// advance brings a lane forward as far as it goes: claims when it has nothing, resolves its destination, begins
+// attempts while paths have room (at most limit of them; 0: no limit). The mutex is held. It reports whether it began one.
+func (d *dispatcher) advance(l *lane, limit int) (began bool) {
+	now := time.Now()
+	for n := 0; !d.stopping; n++ {
+		if len(l.buf) <= l.chunk/4 && !l.due.IsZero() && !l.due.After(now) {
+			d.claim(l)
+		}
+		if len(l.buf) == 0 {
+			if l.fetching || l.resolving {
+				return began
+			}
+			if !l.due.IsZero() {
+				d.setAlarm(&l.alarm, l.due)
+			} else if l.idle() {
+				d.alarms.clear(&l.alarm)
+				delete(d.lanes, l.key)
+			}
+			return began
+		}
+		if !d.resolved(l, now) {
+			return began
+		}
+		if limit > 0 && n >= limit {
+			d.standInLine(l)
+			return began
+		}
+		if !d.begin(l, now) {
+			return began
+		}
+		began = true
+	}
+	return began
+}
+
+// claim leases more deliveries of the lane. The mutex is held.
+func (d *dispatcher) claim(l *lane) {
+	if l.fetching {
+		return
+	}
+	chunk := l.chunk
+	l.fetching = d.spawn(func() {
+		d.lookups <- struct{}{}
+		got, err := d.s.cfg.Queue.Claim(d.ctx, queue.Claim{Lane: l.key, Limit: chunk, LeaseFor: leaseFor})
+		<-d.lookups
+		now := time.Now()
+		d.mu.Lock()
+		defer d.unlock()
+		l.fetching = false
+		if err != nil {
+			if d.ctx.Err() == nil {
+				d.s.log.Error("queue does not give deliveries", "err", err)
+			}
+			l.due = now.Add(queueRetry)
+			l.wait = Wait{Reason: WaitQueue, Until: l.due, Detail: err.Error()}
+			d.setAlarm(&l.alarm, l.due)
+			return
+		}
+		l.due = time.Time{}
+		if got.More {
+			l.due = now.Add(got.Next)
+			if len(got.Deliveries) == 0 && got.Next <= 0 { // others have them
+				l.due = now.Add(tokenHold)
+			}
+		}
+		if len(got.Deliveries) == chunk {
+			l.chunk = min(maxClaim, 2*chunk)
+		} else {
+			l.chunk = minClaim
+		}
+		if len(l.buf) == 0 {
+			l.leaseEnd = now.Add(leaseFor)
+		}
+		for _, del := range got.Deliveries {
+			if del.Expired {
+				d.outbox = append(d.outbox, d.s.settler.expired(del))
+				continue
+			}
+			l.insert(del)
+		}
+		d.advance(l, 0)
+	})
+}
+
+// resolved reports whether the lane's destination is known, and else sees to it. The mutex is held.
+func (d *dispatcher) resolved(l *lane, now time.Time) bool {
+	if l.dest != nil && l.dest.Expires.After(now) {
+		return true
+	}
+	if l.resolving || d.stopping {
+		return false
+	}
+	if l.wait.Reason == WaitDNS && l.wait.Until.After(now) {
+		return false
+	}
+	if !l.stream.direct {
+		l.dest = &destination{
+			Destination: route.Destination{Domain: l.key.Domain, Expires: now.Add(24 * time.Hour)},
+			provider:    d.s.cfg.Providers.Provider(l.key.Domain, nil),
+		}
+		return true
+	}
+	l.resolving = d.spawn(func() {
+		d.lookups <- struct{}{}
+		dest, err := d.s.cfg.Resolver.Resolve(d.ctx, l.key.Domain)
+		<-d.lookups
+		d.mu.Lock()
+		defer d.unlock()
+		l.resolving = false
+		d.settleResolve(l, dest, err)
+	})
+	return false
+}
+
+// settleResolve takes the resolver's answer. The mutex is held.
+func (d *dispatcher) settleResolve(l *lane, dest route.Destination, err error) {
+	now := time.Now()
+	if err == nil {
+		l.dnsTries = 0
+		l.dest = &destination{Destination: dest, provider: d.s.cfg.Providers.Provider(dest.Domain, dest.MX), site: strings.Join(dest.MX, " ")}
+		if l.dest.site == "" {
+			l.dest.site = l.key.Domain // an address literal
+		}
+		d.advance(l, 0)
+		return
+	}
+	if d.ctx.Err() != nil {
+		return
+	}
+	var re *route.Error
+	if errors.As(err, &re) && !re.Temporary {
+		// The destination takes no mail: all that waits for it bounces, what the queue still holds is claimed and follows.
+		for _, del := range l.buf {
+			d.outbox = append(d.outbox, d.s.settler.unroutable(del, re.Reply))
+		}
+		l.buf = nil
+		d.advance(l, 0)
+		return
+	}
+	l.dnsTries++
+	until := now.Add(min(30*time.Minute, time.Minute<<min(l.dnsTries-1, 5)))
+	l.wait = Wait{Reason: WaitDNS, Until: until, Detail: err.Error()}
+	d.s.stats.waited(Path{Provider: l.key.Domain}, WaitDNS)
+	d.setAlarm(&l.alarm, until)
+}
+
+// again puts a group back at the front of its lane: nothing was attempted, since the session it was meant for had been
+// closed by the other side. The mutex is held.
+func (d *dispatcher) again(a *attempt) {
+	l := a.lane
+	if d.stopping {
+		for i := range a.group {
+			d.late = append(d.late, release(&a.group[i]))
+		}
+		return
+	}
+	if len(l.buf) == 0 {
+		l.leaseEnd = a.leased.Add(leaseFor)
+	}
+	l.buf = append(a.group, l.buf...)
+}
+
+// tidy gives back leases that would run out before their deliveries are sent, renews those of running attempts, and
+// settles what expired.
+func (d *dispatcher) tidy(now time.Time) {
+	var batch []queue.Settlement
+	var back []queue.Lane
+	d.mu.Lock()
+	for key, l := range d.lanes {
+		if len(l.buf) == 0 {
+			continue
+		}
+		keep := l.buf[:0]
+		for _, del := range l.buf {
+			if !del.Expires.After(now) {
+				d.outbox = append(d.outbox, d.s.settler.expired(del))
+			} else {
+				keep = append(keep, del)
+			}
+		}
+		l.buf = keep
+		if l.leaseEnd.Sub(now) > leaseFor/3 {
+			continue
+		}
+		for _, del := range l.buf {
+			batch = append(batch, release(&del))
+		}
+		l.buf = nil
+		back = append(back, key)
+	}
+	for a := range d.running {
+		if now.Sub(a.leased) > leaseFor/3 {
+			a.leased = now
+			for _, del := range a.group {
+				batch = append(batch, queue.Settlement{ID: del.ID, Lease: del.Lease, State: queue.InFlight, After: leaseFor})
+			}
+		}
+	}
+	d.unlock()
+	if len(batch) > 0 {
+		if _, err := d.s.cfg.Queue.Settle(d.ctx, batch); err != nil {
+			d.s.log.Error("queue does not take back leases", "err", err)
+		}
+	}
+	d.mu.Lock()
+	for _, key := range back {
+		// Its wait goes on; when that ends, the lane claims anew.
+		d.lane(key).expects(now)
+	}
+	d.unlock()
+	d.expire()
+}
+
+// expire settles deliveries whose time ran out, wherever they wait.
+func (d *dispatcher) expire() {
+	for {
+		got, err := d.s.cfg.Queue.Claim(d.ctx, queue.Claim{Expired: true, Limit: 256, LeaseFor: leaseFor})
+		if err != nil {
+			if d.ctx.Err() == nil {
+				d.s.log.Error("queue does not give expired deliveries", "err", err)
+			}
+			return
+		}
+		for _, del := range got.Deliveries {
+			d.s.settler.in <- d.s.settler.expired(del)
+		}
+		if len(got.Deliveries) < 256 {
+			return
+		}
+	}
+}
+
+// release is the settlement that puts a leased delivery back as it was.
+func release(del *queue.Delivery) queue.Settlement {
+	return queue.Settlement{ID: del.ID, Lease: del.Lease, State: queue.Waiting, Route: del.Lane.Route}
+}
+
+// stop makes the dispatcher begin nothing more. What it had leased and not begun goes back to the queue.
+func (d *dispatcher) stop() []queue.Settlement {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.stopping = true
+	var back []queue.Settlement
+	for _, l := range d.lanes {
+		for _, del := range l.buf {
+			back = append(back, release(&del))
+		}
+		l.buf = nil
+	}
+	for _, p := range d.paths {
+		for site, idle := range p.idle {
+			for _, sess := range idle {
+				d.closeSession(sess)
+			}
+			delete(p.idle, site)
+		}
+	}
+	return back
+}
+
+// token asks the throttle for one token.
+func (d *dispatcher) token(now time.Time, p Path, t throttle.Token) throttle.Decision {
+	return d.s.cfg.Throttle.AcquireAt(now, throttle.Path(p), t)
+}

@@ -1,0 +1,82 @@
+package sender
+
+import (
+	"sync"
+)
+
+// emitter hands events to the Observer, one at a time and in order, from a goroutine of its own, so that an Observer may
+// call the Sender. Emitting never waits for the Observer, but the settler does when too many events are behind.
+type emitter struct {
+	observer Observer
+
+	mu      sync.Mutex
+	pending []Event
+	wake    *sync.Cond // something is pending, or closed
+	room    *sync.Cond // fewer are pending
+	closed  bool
+	wg      sync.WaitGroup
+}
+
+// maxPendingEvents is how many events may be behind before settling waits.
+const maxPendingEvents = 4096
+
+func newEmitter(o Observer) *emitter {
+	e := &emitter{observer: o}
+	e.wake, e.room = sync.NewCond(&e.mu), sync.NewCond(&e.mu)
+	return e
+}
+
+// emit queues an event.
+func (e *emitter) emit(ev Event) {
+	if e.observer == nil {
+		return
+	}
+	e.mu.Lock()
+	e.pending = append(e.pending, ev)
+	e.mu.Unlock()
+	e.wake.Signal()
+}
+
+// await waits until the Observer has caught up.
+func (e *emitter) await() {
+	if e.observer == nil {
+		return
+	}
+	e.mu.Lock()
+	for len(e.pending) > maxPendingEvents && !e.closed {
+		e.room.Wait()
+	}
+	e.mu.Unlock()
+}
+
+// run hands events over until close, and then the rest.
+func (e *emitter) run() {
+	defer e.wg.Done()
+	for {
+		e.mu.Lock()
+		for len(e.pending) == 0 && !e.closed {
+			e.wake.Wait()
+		}
+		batch := e.pending
+		e.pending = nil
+		done := e.closed && len(batch) == 0
+		e.mu.Unlock()
+		e.room.Broadcast()
+		if done {
+			return
+		}
+		for _, ev := range batch {
+			e.observer.Observe(ev)
+		}
+	}
+}
+
+// close makes run end once everything is handed over, and waits for it.
+func (e *emitter) close() {
+	e.mu.Lock()
+	e.closed = true
+	e.mu.Unlock()
+	e.wake.Broadcast()
+	e.room.Broadcast()
+	e.wg.Wait()
+}

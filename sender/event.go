@@ -1,0 +1,122 @@
+package sender
+
+import (
+	"time"
+
+	"github.com/reputemail/repute/bounce"
+)
+
+// EventType says what happened.
+type EventType string
+
+// The event types.
+const (
+	// EventAccepted: Enqueue stored a delivery.
+	EventAccepted EventType = "accepted"
+	// EventRefused: the gate refused a recipient at Enqueue. Nothing was stored for it.
+	EventRefused EventType = "refused"
+	// EventDelivered: a receiver accepted it. Final.
+	EventDelivered EventType = "delivered"
+	// EventDeferred: an attempt failed for now; NextAttempt says when it is tried again.
+	EventDeferred EventType = "deferred"
+	// EventBounced: refused for good. Final.
+	EventBounced EventType = "bounced"
+	// EventExpired: its time ran out. Final.
+	EventExpired EventType = "expired"
+	// EventSuppressed: the gate closed before an attempt. Final.
+	EventSuppressed EventType = "suppressed"
+	// EventCancelled: withdrawn by the host. Final.
+	EventCancelled EventType = "cancelled"
+	// EventPathClosed: a path was closed to all mail (Path, Wait); EventPathOpened: it carries mail again.
+	EventPathClosed EventType = "path-closed"
+	EventPathOpened EventType = "path-opened"
+)
+
+// Final reports whether the delivery of the event is done.
+func (t EventType) Final() bool {
+	switch t {
+	case EventDelivered, EventBounced, EventExpired, EventSuppressed, EventCancelled:
+		return true
+	}
+	return false
+}
+
+// Event tells what happened to a delivery, or to a path. Fields that do not apply are zero.
+type Event struct {
+	Type EventType `json:"type"`
+	// Time is when it was decided.
+	Time time.Time `json:"time"`
+	// MessageID, DeliveryID and Stream name the delivery.
+	MessageID  string `json:"message_id,omitempty"`
+	DeliveryID string `json:"delivery_id,omitempty"`
+	Stream     string `json:"stream,omitempty"`
+	// Recipient shows as a keyed hash unless Config.PlainAddresses.
+	Recipient Recipient `json:"recipient,omitzero"`
+	// Domain is the destination.
+	Domain string `json:"domain,omitempty"`
+	// Path is the route and provider.
+	Path Path `json:"path,omitzero"`
+	// Overflow says that the route was an overflow route of the pool.
+	Overflow bool `json:"overflow,omitempty"`
+	// Attempt counts the attempts so far.
+	Attempt int `json:"attempt,omitempty"`
+	// Reply and Verdict are what the receiver said, and what it means.
+	Reply   bounce.Reply   `json:"reply,omitzero"`
+	Verdict bounce.Verdict `json:"verdict,omitzero"`
+	// NextAttempt is when a deferred delivery is due again.
+	NextAttempt time.Time `json:"next_attempt,omitzero"`
+	// QueueTime is how long a delivery was in the queue when it was settled.
+	QueueTime time.Duration `json:"queue_time,omitempty"`
+	// Reason says why in words, where there is no reply: the gate's refusal.
+	Reason string `json:"reason,omitempty"`
+	// Wait is why and until when a path is closed.
+	Wait Wait `json:"wait,omitzero"`
+}
+
+// Path is a route and a provider: what a receiver sees and judges.
+type Path struct {
+	Route    string `json:"route"`
+	Provider string `json:"provider"`
+}
+
+// WaitReason says why mail waits although nobody refused it: a choice of ours, never an attempt.
+type WaitReason string
+
+// The reasons.
+const (
+	// WaitRetry: it was deferred and is not due yet.
+	WaitRetry WaitReason = "retry"
+	// WaitDNS: the destination could not be resolved for the moment.
+	WaitDNS WaitReason = "dns"
+	// WaitHost: the destination's hosts could not be reached a short while ago.
+	WaitHost WaitReason = "host"
+	// WaitWarmup: the path's warm-up allowance is used up, and there is no overflow route.
+	WaitWarmup WaitReason = "warm-up"
+	// WaitRate: the path's message or connect rate is used up.
+	WaitRate WaitReason = "rate"
+	// WaitConnections: all connections that the path may have are busy.
+	WaitConnections WaitReason = "connections"
+	// WaitBackoff: the receiver asked for less; the path rests.
+	WaitBackoff WaitReason = "back-off"
+	// WaitSigner: the message could not be signed.
+	WaitSigner WaitReason = "signer"
+	// WaitGate: the gate had an error.
+	WaitGate WaitReason = "gate"
+	// WaitQueue: the queue had an error.
+	WaitQueue WaitReason = "queue"
+	// WaitTurn: it is in line behind others.
+	WaitTurn WaitReason = "turn"
+	// WaitStopped: the Sender is not running.
+	WaitStopped WaitReason = "stopped"
+)
+
+// Wait is one reason why a delivery or lane waits.
+type Wait struct {
+	Reason WaitReason `json:"reason"`
+	// Path is the path that is closed, where one is.
+	Path Path `json:"path,omitzero"`
+	// Until is when it ends at the earliest; zero when that depends on others.
+	Until time.Time `json:"until,omitzero"`
+	// Detail is in words: "day cap: 50 of 50 used".
+	Detail string `json:"detail,omitempty"`
+}

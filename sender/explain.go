@@ -1,0 +1,92 @@
+package sender
+
+import (
+	"context"
+	"time"
+
+	"github.com/reputemail/repute/sender/queue"
+)
+
+// Explanation tells where one delivery stands and why.
+type Explanation struct {
+	DeliveryID string      `json:"delivery_id"`
+	MessageID  string      `json:"message_id"`
+	Stream     string      `json:"stream"`
+	Recipient  Recipient   `json:"recipient"`
+	State      queue.State `json:"state"`
+	// Created is when it was accepted, Expires when it is given up.
+	Created time.Time `json:"created"`
+	Expires time.Time `json:"expires"`
+	// Attempts counts the attempts; History holds the latest of them, oldest first.
+	Attempts int             `json:"attempts"`
+	History  []queue.Attempt `json:"history,omitempty"`
+	// Waits is the chain of reasons why it is not sent right now, the next to end first. Empty for a delivery that is
+	// being attempted or done.
+	Waits []Wait `json:"waits,omitempty"`
+}
+
+// Explain tells why the deliveries with this delivery or message ID stand where they stand.
+// queue.ErrNotFound when the queue does not remember them.
+func (s *Sender) Explain(ctx context.Context, id string) ([]Explanation, error) {
+	ds, err := s.cfg.Queue.Get(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]Explanation, 0, len(ds))
+	now := time.Now()
+	for _, d := range ds {
+		e := Explanation{
+			DeliveryID: d.ID, MessageID: d.MessageID, Stream: d.Lane.Stream, Recipient: s.redact.recipient(d.Lane.Stream, d.Recipient),
+			State: d.State, Created: d.Created, Expires: d.Expires, Attempts: d.Attempts, History: d.History,
+		}
+		if !d.State.Final() {
+			e.Waits = s.whyWaiting(&d, now)
+		}
+		out = append(out, e)
+	}
+	return out, nil
+}
+
+// whyWaiting is the chain for an open delivery: its own schedule first, then what its lane waits for.
+func (s *Sender) whyWaiting(d *queue.Delivery, now time.Time) []Wait {
+	if !s.isRunning() {
+		return []Wait{{Reason: WaitStopped}}
+	}
+	var chain []Wait
+	if d.State == queue.Waiting && d.Due.After(now) {
+		w := Wait{Reason: WaitRetry, Until: d.Due}
+		if last := d.Last(); last != nil {
+			w.Path, w.Detail = Path{Route: last.Route, Provider: last.Provider}, string(last.Verdict.Category)+": "+last.Reply.String()
+		}
+		chain = append(chain, w)
+	}
+	wait, attempted := s.dispatch.why(d, now)
+	if attempted {
+		return nil
+	}
+	if wait.Reason != "" {
+		chain = append(chain, wait)
+	}
+	if len(chain) == 0 {
+		chain = append(chain, Wait{Reason: WaitTurn})
+	}
+	return chain
+}
+
+// why is what the delivery's lane waits for, and whether the delivery is being attempted right now.
+func (d *dispatcher) why(del *queue.Delivery, now time.Time) (w Wait, attempted bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for a := range d.running {
+		for i := range a.group {
+			if a.group[i].ID == del.ID {
+				return Wait{}, true
+			}
+		}
+	}
+	l := d.lanes[del.Lane]
+	if l == nil || !l.wait.Until.IsZero() && !l.wait.Until.After(now) {
+		return Wait{}, false
+	}
+	return l.wait, false
+}

@@ -1,0 +1,101 @@
+package sender
+
+// fairQueue holds the lanes that wait for one path. It is served stream by stream in proportion to their weights
+// (stride scheduling), and within a stream in turn. A lane stands in it at most once.
+type fairQueue struct {
+	streams map[*stream]*turn
+	in      map[*lane]struct{}
+	pass    uint64 // of the stream served last: where a stream starts that was absent
+}
+
+// turn is one stream's place in a fairQueue.
+type turn struct {
+	lanes []*lane
+	pass  uint64
+}
+
+// strideUnit is divided by a stream's weight to give its stride.
+const strideUnit = 1 << 20
+
+// sameSiteScan is how many lanes of a stream are looked at for one that can use the session that just became free.
+const sameSiteScan = 32
+
+func (q *fairQueue) len() int { return len(q.in) }
+
+// add puts a lane at the end of its stream's turn, unless it is there already.
+func (q *fairQueue) add(l *lane) {
+	if _, there := q.in[l]; there {
+		return
+	}
+	if q.in == nil {
+		q.in = map[*lane]struct{}{}
+		q.streams = map[*stream]*turn{}
+	}
+	q.in[l] = struct{}{}
+	t := q.streams[l.stream]
+	if t == nil {
+		t = &turn{pass: q.pass}
+		q.streams[l.stream] = t
+	}
+	if len(t.lanes) == 0 {
+		t.pass = max(t.pass, q.pass) // who was away has no credit
+	}
+	t.lanes = append(t.lanes, l)
+}
+
+// pop takes the lane whose turn it is: of the stream with the least pass; among the first lanes of that stream one
+// whose destination is site, so that an open session is used, else the first.
+func (q *fairQueue) pop(site string) *lane {
+	var best *turn
+	var who *stream
+	for s, t := range q.streams {
+		if len(t.lanes) == 0 {
+			continue
+		}
+		if best == nil || t.pass < best.pass || t.pass == best.pass && s.index < who.index {
+			best, who = t, s
+		}
+	}
+	if best == nil {
+		return nil
+	}
+	i := 0
+	if site != "" {
+		for j, l := range best.lanes[:min(len(best.lanes), sameSiteScan)] {
+			if l.site() == site {
+				i = j
+				break
+			}
+		}
+	}
+	l := best.lanes[i]
+	if i == 0 {
+		best.lanes[0] = nil
+		best.lanes = best.lanes[1:]
+	} else {
+		best.lanes = append(best.lanes[:i], best.lanes[i+1:]...)
+	}
+	delete(q.in, l)
+	q.pass = best.pass
+	best.pass += strideUnit / uint64(who.Weight)
+	return l
+}
+
+// putBack returns the lane that was popped last to its place: it had no turn.
+func (q *fairQueue) putBack(l *lane) {
+	t := q.streams[l.stream]
+	if n := len(t.lanes) - 1; n > 0 && t.lanes[n] == l {
+		copy(t.lanes[1:], t.lanes[:n])
+		t.lanes[0] = l
+	}
+	t.pass -= strideUnit / uint64(l.stream.Weight)
+}
+
+// drain takes all lanes out.
+func (q *fairQueue) drain() []*lane {
+	out := make([]*lane, 0, len(q.in))
+	for len(q.in) > 0 {
+		out = append(out, q.pop(""))
+	}
+	return out
+}

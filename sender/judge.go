@@ -1,0 +1,178 @@
+package sender
+
+import (
+	"errors"
+	"math/rand/v2"
+	"time"
+
+	"github.com/reputemail/repute/bounce"
+	"github.com/reputemail/repute/sender/queue"
+	"github.com/reputemail/repute/sender/transport"
+	"github.com/reputemail/repute/throttle"
+	"github.com/reputemail/repute/warmup"
+)
+
+// judge classifies the results of a transaction, tells the organs that learn from them, and settles the deliveries.
+func (d *dispatcher) judge(a *attempt, results []transport.Result, err error) {
+	now := time.Now()
+	cancelled := d.ctx.Err() != nil && err != nil
+	saw := false
+	signals := make([]throttle.Signal, 0, 4)
+	for i := range a.group {
+		del := &a.group[i]
+		res := transport.Result{Reply: d.failure(errors.New("no result"), bounce.StageMail, "").Reply}
+		if i < len(results) {
+			res = results[i]
+		}
+		reply := res.Reply
+		saw = saw || res.Accepted || reply.Stage.SawMessage() && !localRefusal(reply)
+		record := &queue.Attempt{
+			At: now, Route: a.path.key.Route, Provider: a.dest.provider, Overflow: a.overflow, Reply: reply,
+		}
+		if a.session != nil {
+			record.TLS = a.session.tls
+		}
+		if res.Accepted {
+			signals = addSignal(signals, throttle.Signal{Kind: throttle.SignalSuccess})
+			d.learn(a, now, warmup.Delivered)
+			d.s.settler.delivered(a, del, record)
+			continue
+		}
+		if cancelled {
+			// We broke off, so the receiver said nothing: tried again soon, by whoever runs next.
+			d.s.settler.brokenOff(a, del)
+			continue
+		}
+		v := d.s.cfg.Classifier.Classify(a.dest.provider, reply)
+		record.Verdict = v
+		if s, ok := signalOf(v, reply); ok {
+			signals = addSignal(signals, s)
+		}
+		d.learn(a, now, outcomeOf(v))
+		d.settleFailure(a, del, record, v, now)
+	}
+	if a.reservation.OK {
+		if saw || cancelled {
+			d.s.pacer.CommitAt(now, a.reservation)
+		} else {
+			d.s.pacer.CancelAt(now, a.reservation)
+		}
+		a.reservation.OK = false
+	}
+	a.sent = saw
+	for _, s := range signals {
+		s.Began = a.began
+		d.s.cfg.Throttle.ObserveAt(now, throttle.Path(a.path.key), s)
+	}
+}
+
+// localRefusal reports whether we did not even begin the transaction: the receiver lacks what the message needs.
+func localRefusal(r bounce.Reply) bool { return r.Local && r.Status.Class == 5 }
+
+// settleFailure decides between another try, another route and giving up.
+func (d *dispatcher) settleFailure(a *attempt, del *queue.Delivery, record *queue.Attempt, v bounce.Verdict, now time.Time) {
+	next := a.lane.key.Route
+	if record.Reply.Stage.SawMessage() {
+		next = a.path.key.Route // greylisting remembers the address
+	}
+	if v.Scope == bounce.ScopeRoute {
+		next = ""
+	}
+	if v.Permanent {
+		other := ""
+		if v.Scope == bounce.ScopeRoute {
+			other = d.otherRoute(a, del)
+		}
+		if other == "" {
+			d.s.settler.bounced(a, del, record)
+			return
+		}
+		d.s.settler.deferred(a, del, record, otherRouteDelay, other)
+		return
+	}
+	after := d.s.cfg.Retry.after(del.Attempts+1, v, rand.Float64())
+	if now.Add(after).After(del.Expires) {
+		// One last try just before the end is worth more than none.
+		after = max(time.Second, min(after, del.Expires.Sub(now)-lastTry))
+	}
+	d.s.settler.deferred(a, del, record, after, next)
+}
+
+// The clocks of retries that are no schedule.
+const (
+	otherRouteDelay = time.Second // a route refused for good: the next one may try at once
+	lastTry         = time.Minute // before the expiry
+)
+
+// otherRoute is the first route of the stream's pool that did not refuse the delivery for good, or "".
+func (d *dispatcher) otherRoute(a *attempt, del *queue.Delivery) string {
+	pool := a.lane.stream.pool
+	for _, routes := range [2][]*routeInfo{pool.routes, pool.overflow} {
+		for _, r := range routes {
+			if r.Name != a.path.key.Route && !refusedBy(del, r.Name) {
+				return r.Name
+			}
+		}
+	}
+	return ""
+}
+
+// learn tells the pacer an outcome.
+func (d *dispatcher) learn(a *attempt, now time.Time, o warmup.Outcome) {
+	if d.s.pacerObserver != nil && a.path.route.warming {
+		d.s.pacerObserver.ObserveAt(now, warmup.Path(a.path.key), o, 1)
+	}
+}
+
+// outcomeOf is what a verdict means for warm-up: only reputation-type deferrals count as such (FACTS.md section 2).
+func outcomeOf(v bounce.Verdict) warmup.Outcome {
+	switch v.Category {
+	case bounce.BadMailbox, bounce.InactiveMailbox, bounce.BadDomain:
+		if v.Permanent {
+			return warmup.Bounced
+		}
+	case bounce.RateLimited, bounce.ReputationBlock, bounce.Blocklisted:
+		if v.Permanent {
+			return warmup.Blocked
+		}
+		return warmup.Deferred
+	}
+	return warmup.Other
+}
+
+// signalOf is what a verdict means for the throttle. Of our own replies only the failure of a connection is told.
+func signalOf(v bounce.Verdict, r bounce.Reply) (throttle.Signal, bool) {
+	s := throttle.Signal{Kind: throttle.SignalOther, RetryAfter: v.RetryAfter}
+	if r.Local {
+		s.Kind = throttle.SignalNetworkFailure
+		return s, v.Category == bounce.Network && r.Stage == bounce.StageConnect
+	}
+	if v.Scope == bounce.ScopeRecipient || v.Scope == bounce.ScopeMessage {
+		return s, true // says nothing about the path
+	}
+	switch v.Category {
+	case bounce.RateLimited:
+		s.Kind = throttle.SignalRateLimited
+		if r.Stage == bounce.StageConnect || r.Stage == bounce.StageEHLO {
+			s.Kind = throttle.SignalTooManyConnections
+		}
+	case bounce.ReputationBlock, bounce.Blocklisted:
+		if v.Scope == bounce.ScopeRoute {
+			s.Kind = throttle.SignalBlocked
+		}
+	case bounce.Greylisted:
+		s.Kind = throttle.SignalGreylisted
+	}
+	return s, true
+}
+
+// addSignal adds a signal unless one of its kind is there: one transaction is one observation.
+func addSignal(signals []throttle.Signal, s throttle.Signal) []throttle.Signal {
+	for i := range signals {
+		if signals[i].Kind == s.Kind {
+			signals[i].RetryAfter = max(signals[i].RetryAfter, s.RetryAfter)
+			return signals
+		}
+	}
+	return append(signals, s)
+}

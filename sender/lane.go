@@ -1,0 +1,74 @@
+package sender
+
+import (
+	"time"
+
+	"github.com/reputemail/repute/sender/queue"
+	"github.com/reputemail/repute/sender/route"
+)
+
+// lane is a lane of the queue that the dispatcher knows to hold mail. The dispatcher's mutex guards it.
+type lane struct {
+	key    queue.Lane
+	stream *stream
+
+	buf      []queue.Delivery // leased to us, in the order in which to send
+	leaseEnd time.Time        // of the first lease of buf
+	chunk    int              // how many to claim next
+	due      time.Time        // when the queue has more for this lane; zero: nothing that we know of
+	inFlight int              // groups being attempted
+
+	fetching  bool
+	resolving bool
+	dest      *destination
+	dnsTries  int
+
+	wait  Wait // why it does not go on, for Explain
+	alarm alarm
+}
+
+// destination is a resolved domain, grouped.
+type destination struct {
+	route.Destination
+	provider string
+	site     string // the set of MX hosts: sessions are shared by destinations with the same
+}
+
+func (l *lane) site() string {
+	if l.dest == nil {
+		return ""
+	}
+	return l.dest.site
+}
+
+// idle reports whether nothing is left to do for the lane.
+func (l *lane) idle() bool {
+	return len(l.buf) == 0 && l.due.IsZero() && !l.fetching && !l.resolving && l.inFlight == 0
+}
+
+// expects notes that the queue has something for the lane at t.
+func (l *lane) expects(t time.Time) {
+	if l.due.IsZero() || t.Before(l.due) {
+		l.due = t
+	}
+}
+
+// insert puts a delivery into buf behind those of the same or a higher priority.
+func (l *lane) insert(d queue.Delivery) {
+	i := len(l.buf)
+	for i > 0 && l.buf[i-1].Priority < d.Priority {
+		i--
+	}
+	l.buf = append(l.buf, queue.Delivery{})
+	copy(l.buf[i+1:], l.buf[i:])
+	l.buf[i] = d
+}
+
+// group is the deliveries at the front of buf that one transaction can carry: those of one message, at most n.
+func (l *lane) group(n int) []queue.Delivery {
+	i := 1
+	for i < len(l.buf) && i < n && l.buf[i].MessageID == l.buf[0].MessageID {
+		i++
+	}
+	return l.buf[:i]
+}

@@ -1,0 +1,286 @@
+package sender
+
+import (
+	"bytes"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net/mail"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+// Message is what the host hands over: an RFC 5322 message and its envelope.
+type Message struct {
+	// ID names the message. The same ID is accepted once: enqueueing it again gives the first receipt's IDs and
+	// Duplicate. Letters, digits and "-_.:@+=", at most 128. Defaults to a new random one.
+	ID string
+	// Stream is the name of its stream. Defaults to the first one of the Config.
+	Stream string
+	// From is the envelope sender (reverse-path): where bounces go. Empty is the null reverse-path of RFC 5321 section 4.5.5.
+	From string
+	// To are the envelope recipients, 1 to Config.MaxRecipients. The same address twice is one delivery.
+	To []string
+	// Data is the message: header, empty line, body, with CRLF line ends. It is copied.
+	// Date and Message-ID are added where they are missing; nothing else is changed.
+	Data []byte
+	// Priority orders the deliveries of a stream to one destination: higher first. From -100 to 100. Defaults to 0.
+	Priority int
+}
+
+// FieldError says what is wrong with a Message, and which rule says so. Nothing was queued.
+type FieldError struct {
+	// Field is the part of the Message: "From", "To[3]", "Data", or a header field such as "Data header Date".
+	Field string
+	// Reason is in words.
+	Reason string
+	// Clause is the rule: "RFC 5322 section 3.6.1".
+	Clause string
+}
+
+// Error names the field, the reason and the clause.
+func (e *FieldError) Error() string {
+	s := "sender: message: " + e.Field + ": " + e.Reason
+	if e.Clause != "" {
+		s += " (" + e.Clause + ")"
+	}
+	return s
+}
+
+func badField(field, clause, format string, args ...any) error {
+	return &FieldError{Field: field, Reason: fmt.Sprintf(format, args...), Clause: clause}
+}
+
+// fieldError turns the reason of parseMailbox into a FieldError.
+func fieldError(field, value string, err error) error {
+	var r *reason
+	if errors.As(err, &r) {
+		return &FieldError{Field: field, Reason: fmt.Sprintf("%.320q %s", value, r.text), Clause: r.clause}
+	}
+	return &FieldError{Field: field, Reason: err.Error()}
+}
+
+// The limits of a message.
+const (
+	maxLine        = 998 // RFC 5322 section 2.1.1, without CRLF
+	maxIDLength    = 128
+	maxPriority    = 100
+	maxHeaderBytes = 256 << 10
+)
+
+// once are the header fields that may stand at most once (RFC 5322 section 3.6).
+var once = map[string]string{
+	"date": "RFC 5322 section 3.6.1", "from": "RFC 5322 section 3.6.2", "sender": "RFC 5322 section 3.6.2",
+	"reply-to": "RFC 5322 section 3.6.2", "to": "RFC 5322 section 3.6.3", "cc": "RFC 5322 section 3.6.3",
+	"bcc": "RFC 5322 section 3.6.3", "message-id": "RFC 5322 section 3.6.4", "in-reply-to": "RFC 5322 section 3.6.4",
+	"references": "RFC 5322 section 3.6.4", "subject": "RFC 5322 section 3.6.5",
+	"mime-version": "RFC 2045 section 4", "content-type": "RFC 2045 section 3",
+	"content-transfer-encoding": "RFC 2045 section 3",
+}
+
+// letter is a checked message, ready to be put.
+type letter struct {
+	from           mailbox // zero for the null reverse-path
+	to             []mailbox
+	data           []byte
+	eightBit, utf8 bool
+}
+
+// check checks m and copies it. The time and name are for the fields it may have to add.
+func (m *Message) check(cfg *Config, now time.Time, hostname string) (*letter, error) {
+	if err := m.checkEnvelope(cfg); err != nil {
+		return nil, err
+	}
+	l := &letter{}
+	if m.From != "" {
+		from, err := parseMailbox(m.From)
+		if err != nil {
+			return nil, fieldError("From", m.From, err)
+		}
+		l.from = from
+		l.utf8 = from.utf8
+	}
+	seen := make(map[string]bool, len(m.To))
+	for i, to := range m.To {
+		box, err := parseMailbox(to)
+		if err != nil {
+			return nil, fieldError(fmt.Sprintf("To[%d]", i), to, err)
+		}
+		if key := box.String(); !seen[key] {
+			seen[key] = true
+			l.to = append(l.to, box)
+			l.utf8 = l.utf8 || box.utf8
+		}
+	}
+	h, err := checkData(m.Data)
+	if err != nil {
+		return nil, err
+	}
+	l.eightBit = h.eightBit
+	l.utf8 = l.utf8 || h.utf8
+	l.data = make([]byte, 0, len(m.Data)+160)
+	if !h.has["date"] {
+		l.data = fmt.Appendf(l.data, "Date: %s\r\n", now.Format("Mon, 02 Jan 2006 15:04:05 -0700"))
+	}
+	if !h.has["message-id"] {
+		domain := hostname
+		if l.from.domain != "" && !strings.HasPrefix(l.from.domain, "[") {
+			domain = l.from.domain
+		}
+		l.data = fmt.Appendf(l.data, "Message-ID: <%s@%s>\r\n", newID(), strings.Trim(domain, "[]"))
+	}
+	l.data = append(l.data, m.Data...)
+	if !bytes.HasSuffix(l.data, []byte("\r\n")) {
+		l.data = append(l.data, "\r\n"...)
+	}
+	return l, nil
+}
+
+func (m *Message) checkEnvelope(cfg *Config) error {
+	if len(m.ID) > maxIDLength {
+		return badField("ID", "", "is longer than %d characters", maxIDLength)
+	}
+	for _, r := range m.ID {
+		if !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_.:@+=", r)) {
+			return badField("ID", "", "has the character %q", r)
+		}
+	}
+	if m.Priority < -maxPriority || m.Priority > maxPriority {
+		return badField("Priority", "", "%d is not in -%d to %d", m.Priority, maxPriority, maxPriority)
+	}
+	if len(m.To) == 0 {
+		return badField("To", "RFC 5321 section 3.3", "has no recipient")
+	}
+	if len(m.To) > cfg.MaxRecipients {
+		return badField("To", "", "has %d recipients; at most %d are taken at once", len(m.To), cfg.MaxRecipients)
+	}
+	if len(m.Data) > cfg.MaxMessageSize {
+		return badField("Data", "RFC 5321 section 4.5.3.1.7", "has %d bytes; at most %d are taken", len(m.Data), cfg.MaxMessageSize)
+	}
+	return nil
+}
+
+// headerFacts is what checkData found.
+type headerFacts struct {
+	has            map[string]bool
+	eightBit, utf8 bool
+}
+
+// checkData checks the octets, lines and header of a message.
+func checkData(data []byte) (headerFacts, error) {
+	h := headerFacts{has: map[string]bool{}}
+	if len(data) == 0 {
+		return h, badField("Data", "RFC 5322 section 3.6", "is empty")
+	}
+	if err := checkOctets(data); err != nil {
+		return h, err
+	}
+	header, body := data, []byte(nil)
+	switch i := bytes.Index(data, []byte("\r\n\r\n")); {
+	case bytes.HasPrefix(data, []byte("\r\n")):
+		return h, badField("Data", "RFC 5322 section 3.6", "has no header")
+	case i >= 0:
+		header, body = data[:i+2], data[i+4:]
+	}
+	if len(header) > maxHeaderBytes {
+		return h, badField("Data", "", "has a header of %d bytes; at most %d are taken", len(header), maxHeaderBytes)
+	}
+	h.eightBit = hasEightBit(body)
+	if hasEightBit(header) {
+		if !utf8.Valid(header) {
+			return h, badField("Data", "RFC 6532 section 3.2", "has a header that is neither ASCII nor UTF-8; encode it by RFC 2047")
+		}
+		h.utf8, h.eightBit = true, true
+	}
+	return h, h.checkFields(header)
+}
+
+// checkOctets refuses what would let content pass for protocol (SMTP smuggling), or that no receiver must take.
+func checkOctets(data []byte) error {
+	start := 0
+	for i := 0; i < len(data); {
+		j := bytes.IndexAny(data[i:], "\r\n\x00")
+		if j < 0 {
+			break
+		}
+		i += j
+		switch {
+		case data[i] == 0:
+			return badField("Data", "RFC 5322 section 4", "has a NUL at byte %d", i)
+		case data[i] == '\n':
+			return badField("Data", "RFC 5321 section 2.3.8", "has a bare LF at byte %d; lines end in CRLF", i)
+		case i+1 == len(data) || data[i+1] != '\n':
+			return badField("Data", "RFC 5321 section 2.3.8", "has a bare CR at byte %d; lines end in CRLF", i)
+		case i-start > maxLine:
+			return badField("Data", "RFC 5322 section 2.1.1", "has a line of %d octets at byte %d; at most %d are allowed", i-start, start, maxLine)
+		}
+		i += 2
+		start = i
+	}
+	if n := len(data) - start; n > maxLine {
+		return badField("Data", "RFC 5322 section 2.1.1", "has a line of %d octets at byte %d; at most %d are allowed", n, start, maxLine)
+	}
+	return nil
+}
+
+func hasEightBit(b []byte) bool {
+	for _, c := range b {
+		if c > 127 {
+			return true
+		}
+	}
+	return false
+}
+
+// checkFields walks the header fields of RFC 5322 section 2.2.
+func (h *headerFacts) checkFields(header []byte) error {
+	values := map[string]string{}
+	name := ""
+	for line := range bytes.SplitSeq(bytes.TrimSuffix(header, []byte("\r\n")), []byte("\r\n")) {
+		if line[0] == ' ' || line[0] == '\t' {
+			if name == "" {
+				return badField("Data", "RFC 5322 section 2.2.3", "begins with a folded line")
+			}
+			if len(bytes.TrimSpace(line)) == 0 {
+				return badField("Data header "+name, "RFC 5322 section 3.2.2", "is folded over a line of white space only")
+			}
+			values[name] += string(line)
+			continue
+		}
+		i := bytes.IndexByte(line, ':')
+		if i <= 0 {
+			return badField("Data", "RFC 5322 section 2.2", "has a header line without a field name: %.40q", line)
+		}
+		for _, c := range line[:i] {
+			if c <= ' ' || c > 126 {
+				return badField("Data", "RFC 5322 section 2.2", "has a malformed header field name: %.40q", line[:i])
+			}
+		}
+		name = strings.ToLower(string(line[:i]))
+		if clause, single := once[name]; single && h.has[name] {
+			return badField("Data header "+string(line[:i]), clause, "stands twice")
+		}
+		h.has[name] = true
+		values[name] = string(line[i+1:])
+	}
+	if !h.has["from"] {
+		return badField("Data header From", "RFC 5322 section 3.6.2", "is missing")
+	}
+	// Display names in other charsets are the reader's business: only the addresses are checked.
+	parser := mail.AddressParser{WordDecoder: nil}
+	if from, err := parser.ParseList(values["from"]); err != nil {
+		return badField("Data header From", "RFC 5322 section 3.4", "%s", strings.TrimPrefix(err.Error(), "mail: "))
+	} else if len(from) > 1 && !h.has["sender"] {
+		return badField("Data header From", "RFC 5322 section 3.6.2", "has %d addresses, which needs a Sender field", len(from))
+	}
+	if h.has["date"] {
+		if _, err := mail.ParseDate(strings.TrimSpace(values["date"])); err != nil {
+			return badField("Data header Date", "RFC 5322 section 3.3", "%.60q is no date", strings.TrimSpace(values["date"]))
+		}
+	}
+	return nil
+}
+
+// newID returns 26 random characters (130 bits) of A-Z and 2-7.
+func newID() string { return rand.Text() }

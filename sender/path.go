@@ -1,0 +1,466 @@
+package sender
+
+import (
+	"time"
+
+	"github.com/reputemail/repute/sender/queue"
+	"github.com/reputemail/repute/sender/transport"
+	"github.com/reputemail/repute/throttle"
+	"github.com/reputemail/repute/warmup"
+)
+
+// RelayProvider is the provider in the Path of a relay's connections: what limits them is the relay, not the destination.
+const RelayProvider = "relay"
+
+// path is one route × provider with its open sessions and the lanes that wait for it. The dispatcher's mutex guards it.
+type path struct {
+	key    Path
+	route  *routeInfo
+	limits throttle.Limits // as of the latest connection
+
+	open int                   // connections, from before they are dialled until they are closed
+	idle map[string][]*session // by site
+
+	busy   fairQueue // wait for a connection or a token
+	cold   fairQueue // have new mail only, and wait for warm-up allowance
+	alarm  alarm     // serves busy
+	coldAt alarm     // serves cold
+
+	full   bool // the latest try found no room for anybody
+	closed Wait // the back-off that was told of as an event
+}
+
+// session is an open session of a path.
+type session struct {
+	Session
+	path  *path
+	site  string
+	host  string
+	tls   string
+	sent  int
+	alarm alarm // idle too long
+}
+
+// tokenHold is how long a lane waits for room that no release or refill was promised for.
+const tokenHold = time.Second
+
+// maxServed bounds how many lanes in a row are tried that turn out to wait for something else.
+const maxServed = 64
+
+func (d *dispatcher) path(key Path, r *routeInfo) *path {
+	p := d.paths[key]
+	if p == nil {
+		p = &path{key: key, route: r, idle: map[string][]*session{}}
+		p.alarm.ring = func(time.Time) { d.serve(p, "") }
+		p.coldAt.ring = func(now time.Time) { d.serveCold(p) }
+		d.paths[key] = p
+	}
+	return p
+}
+
+// forget drops a path that nobody uses. The mutex is held.
+func (d *dispatcher) forget(p *path) {
+	if p.open == 0 && p.busy.len() == 0 && p.cold.len() == 0 && !p.closed.Until.After(time.Now()) {
+		d.alarms.clear(&p.alarm)
+		d.alarms.clear(&p.coldAt)
+		delete(d.paths, p.key)
+	}
+}
+
+// obstacle says why a lane could not use a path.
+type obstacle struct {
+	path *path
+	wait Wait
+	// saturated: the path is open and only busy, so that overflow routes are not for this mail.
+	saturated bool
+	// cold: only warm-up is in the way.
+	cold bool
+}
+
+// begin begins one attempt for the front of the lane's buf over the first route of its pool that is open and has room.
+// Otherwise the lane stands in line for all routes that it may use. The mutex is held.
+func (d *dispatcher) begin(l *lane, now time.Time) bool {
+	var obstacles [8]obstacle
+	met := obstacles[:0]
+	pinned := [1]*routeInfo{d.s.routes[l.key.Route]}
+	tiers := [2][]*routeInfo{l.stream.pool.routes, l.stream.pool.overflow}
+	if pinned[0] != nil {
+		tiers = [2][]*routeInfo{pinned[:], nil}
+	}
+	for tier, routes := range tiers {
+		saturated := false
+		for _, r := range routes {
+			if refusedBy(&l.buf[0], r.Name) && (len(routes) > 1 || tier == 0 && len(tiers[1]) > 0) {
+				continue
+			}
+			o, ok := d.try(l, r, now, tier == 1 || d.isOverflow(l, r))
+			if ok {
+				l.wait = Wait{}
+				return true
+			}
+			saturated = saturated || o.saturated
+			met = append(met, o)
+		}
+		if saturated {
+			break
+		}
+	}
+	var first time.Time
+	before := l.wait.Reason
+	for i, o := range met {
+		if i == 0 || !o.wait.Until.IsZero() && (first.IsZero() || o.wait.Until.Before(first)) {
+			first = o.wait.Until
+			l.wait = o.wait
+		}
+		if o.wait.Reason != before {
+			d.s.stats.waited(Path{o.wait.Path.Route, l.dest.provider}, o.wait.Reason)
+		}
+		d.stand(l, o, now)
+	}
+	return false
+}
+
+// isOverflow reports whether a pinned route is one of the pool's overflow routes.
+func (d *dispatcher) isOverflow(l *lane, r *routeInfo) bool {
+	for _, o := range l.stream.pool.overflow {
+		if o == r {
+			return true
+		}
+	}
+	return false
+}
+
+// stand puts a lane in line behind an obstacle.
+func (d *dispatcher) stand(l *lane, o obstacle, now time.Time) {
+	until := o.wait.Until
+	switch {
+	case o.path == nil:
+		d.setAlarm(&l.alarm, until)
+	case o.cold:
+		o.path.cold.add(l)
+		if o.path.coldAt.slot == 0 || until.Before(o.path.coldAt.at) {
+			d.setAlarm(&o.path.coldAt, until)
+		}
+	default:
+		o.path.busy.add(l)
+		if until.IsZero() && o.path.open == 0 {
+			until = now.Add(tokenHold) // nothing of ours will be released
+		}
+		if !until.IsZero() && (o.path.alarm.slot == 0 || until.Before(o.path.alarm.at)) {
+			d.setAlarm(&o.path.alarm, until)
+		}
+	}
+}
+
+// standInLine puts a lane that just had its turn at the end of the line it was served from.
+func (d *dispatcher) standInLine(l *lane) {
+	if d.served != nil {
+		d.served.busy.add(l)
+	}
+}
+
+// serve lets the lanes that wait for a path have their turns, until it is full. site is that of a session that just
+// became free, or empty. The mutex is held.
+func (d *dispatcher) serve(p *path, site string) {
+	if d.served != nil || d.stopping {
+		return
+	}
+	d.served, p.full = p, false
+	failed := 0
+	for n := p.busy.len(); n > 0 && failed < maxServed && !p.full; n-- {
+		l := p.busy.pop(site)
+		if l == nil {
+			break
+		}
+		if !d.advance(l, 1) {
+			failed++
+			if _, back := p.busy.in[l]; back && p.full {
+				p.busy.putBack(l)
+			}
+		}
+		site = ""
+	}
+	d.served = nil
+	if failed == maxServed && p.busy.len() > 0 && p.alarm.slot == 0 {
+		d.setAlarm(&p.alarm, time.Now().Add(tokenHold))
+	}
+	d.forget(p)
+}
+
+// serveCold lets the lanes try again that wait for warm-up allowance, in turn, until it is used up.
+func (d *dispatcher) serveCold(p *path) {
+	lanes := p.cold.drain()
+	for len(lanes) > 0 && !d.stopping {
+		l := lanes[0]
+		lanes = lanes[1:]
+		if d.advance(l, 1) {
+			lanes = append(lanes, l)
+		} else if p.cold.len() > 0 {
+			break
+		}
+	}
+	for _, l := range lanes {
+		p.cold.add(l)
+	}
+	d.forget(p)
+}
+
+// try begins an attempt over one route, or says what is in the way. Tokens that were taken in vain are given back.
+func (d *dispatcher) try(l *lane, r *routeInfo, now time.Time, overflow bool) (obstacle, bool) {
+	key, site := Path{Route: r.Name, Provider: l.dest.provider}, l.dest.site
+	if r.Relay != nil {
+		key.Provider, site = RelayProvider, r.Relay.Addr
+	}
+	p := d.path(key, r)
+	if p.closed.Until.After(now) {
+		p.full = true
+		return obstacle{path: p, wait: p.closed}, false
+	}
+	if d.served != p && p.busy.len() > 0 {
+		return obstacle{path: p, saturated: true, wait: Wait{Reason: WaitTurn, Path: key}}, false
+	}
+	if down, ok := d.down.Get(now, r.Name+" "+site); ok && down.until.After(now) {
+		return obstacle{saturated: true, wait: Wait{Reason: WaitHost, Path: key, Until: down.until, Detail: "its hosts could not be reached"}}, false
+	}
+	group, needs := d.groupFor(l, p)
+	var res warmup.Reservation
+	if needs > 0 && r.warming {
+		wpath := warmup.Path(key)
+		res = d.s.pacer.ReserveAt(now, wpath, needs)
+		if !res.OK && len(group) > 1 {
+			group = group[:1]
+			if needs = countNew(group, r.Name, l.key.Route); needs > 0 {
+				res = d.s.pacer.ReserveAt(now, wpath, needs)
+			}
+		}
+		if needs > 0 && !res.OK {
+			until := res.Until
+			if !until.After(now) {
+				until = now.Add(tokenHold)
+			}
+			return obstacle{path: p, cold: true, wait: Wait{Reason: WaitWarmup, Path: key, Until: until, Detail: warmupDetail(res)}}, false
+		}
+	}
+	undo := func() {
+		if res.OK {
+			d.s.pacer.CancelAt(now, res)
+		}
+	}
+	sess := p.takeIdle(site)
+	if sess != nil {
+		d.alarms.clear(&sess.alarm)
+	} else if o, ok := d.openConnection(p, now); !ok {
+		undo()
+		return o, false
+	}
+	if dec := d.token(now, key, throttle.TokenMessage); !dec.OK {
+		undo()
+		if sess != nil {
+			d.keep(sess)
+		} else {
+			d.unopened(p, now)
+		}
+		return d.throttled(p, dec, now), false
+	}
+	if p.closed.Reason != "" {
+		d.s.events.emit(Event{Type: EventPathOpened, Time: now, Path: key})
+		p.closed = Wait{}
+	}
+	d.launch(&attempt{lane: l, path: p, dest: l.dest, overflow: overflow, reservation: res, session: sess, leased: now}, group)
+	return obstacle{}, true
+}
+
+// groupFor is the group that one transaction over the path carries, and how many of it are new to the path.
+func (d *dispatcher) groupFor(l *lane, p *path) ([]queue.Delivery, int) {
+	n := p.limits.Recipients
+	if p.open == 0 && n == 0 {
+		n = throttle.DefaultLimits().Recipients
+	} else if n == 0 {
+		n = maxRecipients
+	}
+	group := l.group(n)
+	return group, countNew(group, p.route.Name, l.key.Route)
+}
+
+// countNew counts the deliveries whose first attempt over the route this would be, as the receiver sees it.
+func countNew(group []queue.Delivery, route, pinned string) int {
+	if pinned == route {
+		return 0
+	}
+	n := 0
+	for i := range group {
+		seen := false
+		for _, a := range group[i].History {
+			seen = seen || a.Route == route && a.Reply.Stage.SawMessage()
+		}
+		if !seen {
+			n++
+		}
+	}
+	return n
+}
+
+// refusedBy reports whether a route was refused for good with this delivery.
+func refusedBy(del *queue.Delivery, route string) bool {
+	for _, a := range del.History {
+		if a.Route == route && a.Verdict.Permanent {
+			return true
+		}
+	}
+	return false
+}
+
+// openConnection takes a connection of the path, for the caller to dial.
+func (d *dispatcher) openConnection(p *path, now time.Time) (obstacle, bool) {
+	if d.conns >= d.s.cfg.MaxConnections {
+		d.evictIdle(nil)
+		return obstacle{path: p, saturated: true, wait: Wait{
+			Reason: WaitConnections, Path: p.key, Until: now.Add(tokenHold), Detail: "all connections of the process are in use",
+		}}, false
+	}
+	dec := d.token(now, p.key, throttle.TokenConnection)
+	if !dec.OK {
+		return d.throttled(p, dec, now), false
+	}
+	p.limits = dec.Limits
+	p.open++
+	d.conns++
+	return obstacle{}, true
+}
+
+// unopened gives a connection back that was taken and not dialled.
+func (d *dispatcher) unopened(p *path, now time.Time) {
+	d.s.cfg.Throttle.ReleaseAt(now, throttle.Path(p.key), throttle.TokenUnopened)
+	p.open--
+	d.conns--
+}
+
+// throttled turns a decision of the throttle into an obstacle.
+func (d *dispatcher) throttled(p *path, dec throttle.Decision, now time.Time) obstacle {
+	o := obstacle{path: p, saturated: true, wait: Wait{Path: p.key, Until: dec.Until, Detail: string(dec.Reason)}}
+	p.full = true
+	switch dec.Reason {
+	case throttle.ReasonConnections:
+		o.wait.Reason = WaitConnections
+		d.evictIdle(p) // another site's, or one too many
+	case throttle.ReasonBackoff, throttle.ReasonSuspended:
+		o.wait.Reason, o.saturated = WaitBackoff, false
+		for len(p.idle) > 0 {
+			d.evictIdle(p)
+		}
+		if p.closed.Until != dec.Until {
+			p.closed = o.wait
+			d.s.events.emit(Event{Type: EventPathClosed, Time: now, Path: p.key, Wait: o.wait})
+		}
+	default:
+		o.wait.Reason = WaitRate
+	}
+	if !o.wait.Until.IsZero() && !o.wait.Until.After(now) {
+		o.wait.Until = now.Add(time.Millisecond)
+	}
+	return o
+}
+
+func warmupDetail(r warmup.Reservation) string {
+	return string(r.Reason) + ": " + itoa(r.Used) + " of " + itoa(r.Cap) + " used"
+}
+
+// takeIdle takes the idle session of a site that was used last.
+func (p *path) takeIdle(site string) *session {
+	idle := p.idle[site]
+	if len(idle) == 0 {
+		return nil
+	}
+	s := idle[len(idle)-1]
+	idle[len(idle)-1] = nil
+	if len(idle) == 1 {
+		delete(p.idle, site)
+	} else {
+		p.idle[site] = idle[:len(idle)-1]
+	}
+	return s
+}
+
+// evictIdle closes one idle session of the path, or of any path, to make room for one to another site.
+func (d *dispatcher) evictIdle(p *path) {
+	if p == nil {
+		for _, other := range d.paths {
+			if len(other.idle) > 0 {
+				p = other
+				break
+			}
+		}
+	}
+	if p == nil {
+		return
+	}
+	for site := range p.idle {
+		s := p.takeIdle(site)
+		d.alarms.clear(&s.alarm)
+		d.closeSession(s)
+		break
+	}
+}
+
+// keep makes a session idle, or closes it when it has done its share.
+func (d *dispatcher) keep(s *session) {
+	p := s.path
+	if d.stopping || p.limits.MessagesPerConnection > 0 && s.sent >= p.limits.MessagesPerConnection {
+		d.closeSession(s)
+		return
+	}
+	p.idle[s.site] = append(p.idle[s.site], s)
+	timeout := p.limits.IdleTimeout
+	if timeout == 0 || timeout > maxIdle {
+		timeout = maxIdle
+	}
+	s.alarm.ring = func(time.Time) {
+		idle := p.idle[s.site]
+		for i, other := range idle {
+			if other == s {
+				p.idle[s.site] = append(idle[:i:i], idle[i+1:]...)
+				if len(p.idle[s.site]) == 0 {
+					delete(p.idle, s.site)
+				}
+				d.closeSession(s)
+				return
+			}
+		}
+	}
+	d.setAlarm(&s.alarm, time.Now().Add(timeout))
+}
+
+// maxIdle is how long a session stays open without mail: long enough for the next message of a burst, short enough not
+// to hold a receiver's slot (the KumoMTA profiles allow 60 seconds).
+const maxIdle = 10 * time.Second
+
+// closeSession says QUIT, in a goroutine of its own, and gives the connection back when that is done. The mutex is held.
+func (d *dispatcher) closeSession(s *session) {
+	d.wg.Add(1)
+	go func() {
+		defer d.wg.Done()
+		if err := s.Close(); err != nil {
+			d.s.log.Debug("session did not close cleanly", "host", s.host, "err", err)
+		}
+		d.mu.Lock()
+		defer d.unlock()
+		d.closed(s.path)
+	}()
+}
+
+// closed gives a connection of the path back. The mutex is held.
+func (d *dispatcher) closed(p *path) {
+	d.s.cfg.Throttle.ReleaseAt(time.Now(), throttle.Path(p.key), throttle.TokenConnection)
+	p.open--
+	d.conns--
+	d.serve(p, "")
+	d.forget(p)
+}
+
+// tlsFor is the policy for a direct target: the stricter of the route's and the provider profile's.
+func tlsFor(r *routeInfo, limits throttle.Limits) transport.TLSPolicy {
+	if r.TLS == transport.TLSOpportunistic && limits.TLS == throttle.TLSRequired {
+		return transport.TLSRequired
+	}
+	return r.TLS
+}

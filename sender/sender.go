@@ -1,0 +1,343 @@
+package sender
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/reputemail/repute/bounce"
+	"github.com/reputemail/repute/internal/keyed"
+	"github.com/reputemail/repute/sender/queue"
+	"github.com/reputemail/repute/sender/route"
+	"github.com/reputemail/repute/sender/transport"
+	"github.com/reputemail/repute/throttle"
+	"github.com/reputemail/repute/warmup"
+)
+
+// Errors of a Sender's life.
+var (
+	// ErrStarted: Start was called before.
+	ErrStarted = errors.New("sender: already started")
+	// ErrStopped: Stop was called.
+	ErrStopped = errors.New("sender: stopped")
+	// ErrNotStarted: Send needs a Sender that is running.
+	ErrNotStarted = errors.New("sender: not started")
+)
+
+// Sender accepts mail and brings it to its receivers. All methods are safe for concurrent use. Two Senders can run in one
+// process; two on one queue only if the queue says so.
+type Sender struct {
+	cfg           Config
+	log           *slog.Logger
+	routes        map[string]*routeInfo
+	streams       []*stream
+	pacer         Pacer
+	pacerObserver PacerObserver
+	ledger        *warmup.Ledger // ours to close, or nil
+	redact        redactor
+	hostname      string // for Message-ID
+
+	dispatch *dispatcher
+	settler  *settler
+	events   *emitter
+	stats    *stats
+	waiters  *waiters
+	signed   *keyed.Map[string, *signature]
+
+	mu      sync.Mutex
+	state   lifeState
+	stop    chan struct{}      // ends the dispatcher's loop
+	abort   context.CancelFunc // ends attempts
+	stopped chan struct{}      // closed when Stop is done
+}
+
+type lifeState int
+
+const (
+	created lifeState = iota
+	started
+	stopping
+)
+
+// stream is a Stream made ready.
+type stream struct {
+	Stream
+	index  int
+	pool   *poolInfo
+	direct bool // some route of the pool sends directly, so destinations are resolved
+}
+
+// poolInfo is a Pool made ready.
+type poolInfo struct{ routes, overflow []*routeInfo }
+
+// signature is the header that signs one message, made once.
+type signature struct {
+	mu     sync.Mutex
+	header []byte
+}
+
+// maxSignatures is how many signatures of messages to several recipients are kept.
+const maxSignatures = 1024
+
+// New checks the configuration and returns a Sender that accepts mail; Start makes it send. An error is a *ConfigError,
+// or that of a part that New makes itself.
+func New(cfg Config) (*Sender, error) {
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	s := &Sender{
+		cfg: cfg, log: cfg.Logger, redact: newRedactor(cfg.HashKey, cfg.PlainAddresses),
+		routes: map[string]*routeInfo{}, stats: newStats(), waiters: newWaiters(), events: newEmitter(cfg.Observer),
+		signed: keyed.New(keyed.Config[string, *signature]{Max: maxSignatures, Idle: time.Hour}),
+		stop:   make(chan struct{}), stopped: make(chan struct{}),
+	}
+	for _, r := range cfg.Routes {
+		s.routes[r.Name] = newRouteInfo(r)
+	}
+	s.hostname = cfg.Routes[0].Hostname
+	pools := map[string]*poolInfo{}
+	for _, p := range cfg.Pools {
+		info := &poolInfo{}
+		for _, name := range p.Routes {
+			info.routes = append(info.routes, s.routes[name])
+		}
+		for _, name := range p.Overflow {
+			info.overflow = append(info.overflow, s.routes[name])
+		}
+		pools[p.Name] = info
+	}
+	for i, st := range cfg.Streams {
+		info := &stream{Stream: st, index: i, pool: pools[st.Pool]}
+		for _, r := range append(append([]*routeInfo(nil), info.pool.routes...), info.pool.overflow...) {
+			info.direct = info.direct || r.Relay == nil
+		}
+		s.streams = append(s.streams, info)
+	}
+	if err := s.compose(); err != nil {
+		return nil, err
+	}
+	s.dispatch, s.settler = newDispatcher(s), newSettler(s)
+	return s, nil
+}
+
+// compose makes the organs that the host did not bring.
+func (s *Sender) compose() (err error) {
+	c := &s.cfg
+	if c.Queue == nil {
+		q, err := queue.NewMemory(queue.MemoryConfig{})
+		if err != nil {
+			return err
+		}
+		c.Queue = q
+	}
+	if c.Classifier == nil {
+		b, err := bounce.NewClassifier(bounce.Config{})
+		if err != nil {
+			return err
+		}
+		c.Classifier = b
+	}
+	var table *throttle.Table
+	if c.Providers == nil || c.Throttle == nil {
+		if t, ok := c.Providers.(*throttle.Table); ok {
+			table = t
+		} else if table, err = throttle.NewTable(throttle.TableConfig{}); err != nil {
+			return err
+		}
+	}
+	if c.Providers == nil {
+		c.Providers = table
+	}
+	if c.Throttle == nil {
+		l, err := throttle.New(s.throttleConfig(table))
+		if err != nil {
+			return err
+		}
+		c.Throttle = l
+	}
+	if c.Resolver == nil && (s.needsDNS() || len(c.DNS) > 0) {
+		r, err := route.New(route.Config{Servers: c.DNS, Dial: c.DialDNS, AllowLoopback: c.AllowLoopback})
+		if err != nil {
+			return err
+		}
+		c.Resolver = r
+	}
+	if c.Transport == nil {
+		t, err := transport.New(transport.Config{Dial: c.Dial, TLSConfig: c.TLS, Logger: c.Logger})
+		if err != nil {
+			return err
+		}
+		c.Transport = transportAdapter{t}
+	}
+	s.pacer = c.Pacer
+	s.pacerObserver, _ = c.Pacer.(PacerObserver)
+	return nil
+}
+
+// needsDNS reports whether any route or relay needs names resolved.
+func (s *Sender) needsDNS() bool {
+	for _, r := range s.routes {
+		if r.Relay == nil || net.ParseIP(r.relayHost) == nil {
+			return true
+		}
+	}
+	return false
+}
+
+// throttleConfig is that of the default Throttle: the host's limits by provider, and those of relays.
+func (s *Sender) throttleConfig(table *throttle.Table) throttle.Config {
+	cfg := throttle.Config{Table: table, Logger: s.log, Limits: s.cfg.Limits, Paths: map[throttle.Path]throttle.Limits{}}
+	if s.cfg.Providers != Providers(table) { // the host's own names
+		for name := range s.cfg.Limits {
+			cfg.Names = append(cfg.Names, name)
+		}
+	}
+	for _, r := range s.routes {
+		if r.Relay != nil && r.Relay.Limits != nil {
+			cfg.Paths[throttle.Path{Route: r.Name, Provider: RelayProvider}] = *r.Relay.Limits
+		}
+	}
+	return cfg
+}
+
+// transportAdapter makes *transport.Transport a Transport.
+type transportAdapter struct{ t *transport.Transport }
+
+// Dial returns an untyped nil Session with an error.
+func (a transportAdapter) Dial(ctx context.Context, t transport.Target) (Session, error) {
+	s, err := a.t.Dial(ctx, t)
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// Start opens the warm-up ledger and begins to send. ctx bounds only the start itself; Stop ends the sending.
+func (s *Sender) Start(ctx context.Context) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch s.state {
+	case started:
+		return ErrStarted
+	case stopping:
+		return ErrStopped
+	}
+	if s.pacer == nil {
+		plans := map[string]warmup.Plan{}
+		for name, r := range s.routes {
+			if r.warming {
+				plans[name] = r.Warmup
+			}
+		}
+		ledger, err := warmup.Open(ctx, warmup.Config{Store: s.cfg.WarmupStore, Plans: plans, Logger: s.log})
+		if err != nil {
+			return fmt.Errorf("sender: warm-up ledger: %w", err)
+		}
+		s.ledger, s.pacer, s.pacerObserver = ledger, ledger, ledger
+	}
+	run, abort := context.WithCancel(context.Background())
+	s.abort = abort
+	s.dispatch.ctx = run
+	s.state = started
+	s.dispatch.wg.Add(1)
+	go s.dispatch.run(s.stop)
+	s.settler.wg.Add(1)
+	go s.settler.run(run)
+	s.events.wg.Add(1)
+	go s.events.run()
+	return nil
+}
+
+// Stop ends the sending: nothing new is begun, attempts in flight are waited for until ctx ends and then broken off, what
+// was leased goes back to the queue, sessions say QUIT. The queue keeps what is waiting. It returns ctx's error when
+// attempts had to be broken off. Stopping twice, or before Start, is allowed; a second call waits for the first.
+func (s *Sender) Stop(ctx context.Context) error {
+	s.mu.Lock()
+	before := s.state
+	s.state = stopping
+	s.mu.Unlock()
+	switch before {
+	case created:
+		close(s.stopped)
+		return nil
+	case stopping:
+		select {
+		case <-s.stopped:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	defer close(s.stopped)
+	close(s.stop)
+	back := s.dispatch.stop()
+	done := make(chan struct{})
+	go func() { s.dispatch.wg.Wait(); close(done) }()
+	var err error
+	select {
+	case <-done:
+	case <-ctx.Done():
+		err = ctx.Err()
+	}
+	s.abort() // ends attempts, and a settler whose queue is out of order
+	<-done
+	close(s.settler.in)
+	s.settler.wg.Wait()
+	s.dispatch.mu.Lock()
+	back = append(back, s.dispatch.late...)
+	s.dispatch.mu.Unlock()
+	if len(back) > 0 {
+		if _, serr := s.cfg.Queue.Settle(context.WithoutCancel(ctx), back); serr != nil {
+			s.log.Error("queue does not take back leases; they run out by themselves", "count", len(back), "err", serr)
+		}
+	}
+	s.waiters.close()
+	s.events.close()
+	if s.ledger != nil {
+		if lerr := s.ledger.Close(context.WithoutCancel(ctx)); lerr != nil && err == nil {
+			err = fmt.Errorf("sender: warm-up ledger: %w", lerr)
+		}
+	}
+	return err
+}
+
+// stream is the stream of a name; of a lane whose stream was taken out of the configuration, the first one.
+func (s *Sender) stream(name string) *stream {
+	for _, st := range s.streams {
+		if st.Name == name {
+			return st
+		}
+	}
+	return s.streams[0]
+}
+
+// admit asks the gates.
+func (s *Sender) admit(ctx context.Context, st *stream, address string) (refusal string, err error) {
+	for _, g := range [2]Gate{s.cfg.Gate, st.Gate} {
+		if g == nil {
+			continue
+		}
+		if refusal, err = g.Admit(ctx, s.redact.recipient(st.Name, address)); err != nil || refusal != "" {
+			return refusal, err
+		}
+	}
+	return "", nil
+}
+
+// suppress tells the gates of a dead address.
+func (s *Sender) suppress(ctx context.Context, e Event) {
+	for _, g := range [2]Gate{s.cfg.Gate, s.stream(e.Stream).Gate} {
+		sup, ok := g.(Suppressor)
+		if !ok {
+			continue
+		}
+		if err := sup.Suppress(ctx, e.Recipient, e.Verdict); err != nil {
+			s.log.Error("gate does not suppress a dead address", "recipient", e.Recipient, "err", err)
+		}
+	}
+}

@@ -1,0 +1,194 @@
+package sender
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/reputemail/repute/bounce"
+	"github.com/reputemail/repute/sender/queue"
+)
+
+// settler writes what became of deliveries to the queue, many at a time, and tells the world once that is durable.
+type settler struct {
+	s  *Sender
+	in chan settled
+	wg sync.WaitGroup
+}
+
+// settled is one settlement with what follows from it.
+type settled struct {
+	queue.Settlement
+	lane     queue.Lane // where a waiting delivery stands afterwards
+	event    Event
+	suppress bool
+}
+
+// maxBatch bounds a batch of settlements.
+const maxBatch = 256
+
+func newSettler(s *Sender) *settler {
+	return &settler{s: s, in: make(chan settled, 4*maxBatch)}
+}
+
+// run settles until in is closed. ctx ends it when the queue does not take settlements any more.
+func (t *settler) run(ctx context.Context) {
+	defer t.wg.Done()
+	batch := make([]settled, 0, maxBatch)
+	list := make([]queue.Settlement, 0, maxBatch)
+	for first := range t.in {
+		batch = append(batch[:0], first)
+	more:
+		for len(batch) < maxBatch {
+			select {
+			case next, ok := <-t.in:
+				if !ok {
+					break more
+				}
+				batch = append(batch, next)
+			default:
+				break more
+			}
+		}
+		list = list[:0]
+		for _, b := range batch {
+			list = append(list, b.Settlement)
+		}
+		lost, err := t.write(ctx, list)
+		if err != nil {
+			t.s.log.Error("settlements are lost: their deliveries will be attempted again", "count", len(list), "err", err)
+			continue
+		}
+		t.tell(ctx, batch, lost)
+		t.s.events.await()
+	}
+}
+
+// write settles a batch, again and again until it is durable or ctx ends.
+func (t *settler) write(ctx context.Context, list []queue.Settlement) (lost []string, err error) {
+	for pause := 10 * time.Millisecond; ; pause = min(2*pause, queueRetry) {
+		if lost, err = t.s.cfg.Queue.Settle(context.WithoutCancel(ctx), list); err == nil {
+			return lost, nil
+		}
+		t.s.log.Error("queue does not take settlements", "count", len(list), "err", err)
+		select {
+		case <-ctx.Done():
+			return nil, err
+		case <-time.After(pause):
+		}
+	}
+}
+
+// tell does what follows from settlements that are durable.
+func (t *settler) tell(ctx context.Context, batch []settled, lost []string) {
+	gone := make(map[string]bool, len(lost))
+	for _, id := range lost {
+		gone[id] = true
+		t.s.log.Warn("delivery was taken over by another process before it was settled", "delivery", id)
+	}
+	now := time.Now()
+	for i := range batch {
+		b := &batch[i]
+		if gone[b.ID] {
+			continue
+		}
+		if b.State == queue.Waiting {
+			t.s.dispatch.expect(b.lane, now.Add(b.After))
+		}
+		if b.suppress {
+			t.s.suppress(ctx, b.event)
+		}
+		if b.event.Type != "" {
+			t.s.stats.event(b.event)
+			t.s.events.emit(b.event)
+			t.s.waiters.tell(b.event)
+		}
+	}
+}
+
+// event is an event about a delivery, as of now.
+func (t *settler) event(typ EventType, del *queue.Delivery) Event {
+	now := time.Now()
+	e := Event{
+		Type: typ, Time: now, MessageID: del.MessageID, DeliveryID: del.ID, Stream: del.Lane.Stream, Domain: del.Lane.Domain,
+		Recipient: t.s.redact.recipient(del.Lane.Stream, del.Recipient), Attempt: del.Attempts,
+	}
+	if typ.Final() {
+		e.QueueTime = now.Sub(del.Created)
+	}
+	return e
+}
+
+// attempted adds what an attempt brought.
+func attempted(e *Event, a *attempt, r *queue.Attempt) {
+	e.Path = Path{Route: a.path.key.Route, Provider: a.dest.provider}
+	e.Overflow = a.overflow
+	e.Attempt++
+	e.Reply, e.Verdict = r.Reply, r.Verdict
+}
+
+func (t *settler) delivered(a *attempt, del *queue.Delivery, r *queue.Attempt) {
+	e := t.event(EventDelivered, del)
+	attempted(&e, a, r)
+	t.in <- settled{Settlement: queue.Settlement{ID: del.ID, Lease: del.Lease, State: queue.Delivered, Began: true, Record: r}, event: e}
+}
+
+func (t *settler) bounced(a *attempt, del *queue.Delivery, r *queue.Attempt) {
+	e := t.event(EventBounced, del)
+	attempted(&e, a, r)
+	t.in <- settled{
+		Settlement: queue.Settlement{ID: del.ID, Lease: del.Lease, State: queue.Bounced, Began: true, Record: r},
+		event:      e, suppress: r.Verdict.Suppress,
+	}
+}
+
+func (t *settler) deferred(a *attempt, del *queue.Delivery, r *queue.Attempt, after time.Duration, route string) {
+	e := t.event(EventDeferred, del)
+	attempted(&e, a, r)
+	e.NextAttempt = e.Time.Add(after)
+	t.back(del, settled{Settlement: queue.Settlement{After: after, Route: route, Began: true, Record: r}, event: e})
+}
+
+// brokenOff puts a delivery back whose attempt we ended ourselves.
+func (t *settler) brokenOff(a *attempt, del *queue.Delivery) {
+	t.back(del, settled{Settlement: queue.Settlement{After: otherRouteDelay, Route: a.lane.key.Route, Began: true}})
+}
+
+// wait puts a delivery back that was not attempted.
+func (t *settler) wait(del queue.Delivery, after time.Duration) {
+	t.back(&del, settled{Settlement: queue.Settlement{After: after, Route: del.Lane.Route}})
+}
+
+func (t *settler) back(del *queue.Delivery, b settled) {
+	b.ID, b.Lease, b.State = del.ID, del.Lease, queue.Waiting
+	b.lane = del.Lane
+	b.lane.Route = b.Settlement.Route
+	t.in <- b
+}
+
+func (t *settler) suppressed(del queue.Delivery, refusal string) {
+	e := t.event(EventSuppressed, &del)
+	e.Reason = refusal
+	t.in <- settled{Settlement: queue.Settlement{ID: del.ID, Lease: del.Lease, State: queue.Suppressed}, event: e}
+}
+
+// unroutable bounces a delivery whose destination takes no mail, by the resolver's reply.
+func (t *settler) unroutable(del queue.Delivery, r bounce.Reply) settled {
+	e := t.event(EventBounced, &del)
+	e.Path.Provider = del.Lane.Domain
+	e.Reply, e.Verdict = r, t.s.cfg.Classifier.Classify("", r)
+	return settled{
+		Settlement: queue.Settlement{ID: del.ID, Lease: del.Lease, State: queue.Bounced, Record: &queue.Attempt{At: e.Time, Reply: r, Verdict: e.Verdict}},
+		event:      e, suppress: e.Verdict.Suppress,
+	}
+}
+
+// expired gives up a delivery whose time ran out. The event carries what the last attempt brought.
+func (t *settler) expired(del queue.Delivery) settled {
+	e := t.event(EventExpired, &del)
+	if last := del.Last(); last != nil {
+		e.Path, e.Overflow = Path{Route: last.Route, Provider: last.Provider}, last.Overflow
+		e.Reply, e.Verdict = last.Reply, last.Verdict
+	}
+	return settled{Settlement: queue.Settlement{ID: del.ID, Lease: del.Lease, State: queue.Expired}, event: e}
+}
