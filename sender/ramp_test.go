@@ -78,17 +78,16 @@ func ramp(t testing.TB, days, perDay int, plan warmup.Plan) *arrivals {
 	}
 	cfg.Pools = []sender.Pool{{Name: "main", Routes: []string{"cold"}, Overflow: []string{"warm"}}}
 	s := w.start(cfg)
+	const clump = 6
 	n := 0
 	for range days {
-		// Half of a day's mail comes as one campaign, the rest evenly over the day.
-		for range perDay / 2 {
+		// Half of a day's mail comes as one campaign, the rest in clumps all day.
+		for i := range perDay {
 			w.enqueue(s, fmt.Sprintf("u%d@%s", n, domains[n%2]))
 			n++
-		}
-		for range perDay / 2 {
-			w.enqueue(s, fmt.Sprintf("u%d@%s", n, domains[n%2]))
-			n++
-			time.Sleep(24 * time.Hour / time.Duration(perDay/2))
+			if i > perDay/2 && i%clump == 0 {
+				time.Sleep(24 * time.Hour * clump / time.Duration(perDay/2))
+			}
 		}
 	}
 	time.Sleep(time.Hour)

@@ -161,3 +161,6 @@ func wantOutcome(t testing.TB, got sender.Outcome, state queue.State, category b
 		t.Fatalf("got %s, %s (%s), want %s, %s", got.State, got.Verdict.Category, strings.TrimSpace(got.Reply.String()), state, category)
 	}
 }
+
+// nobody is an address at which nobody listens.
+var nobody = netip.MustParseAddr("192.0.2.250")
