@@ -5,6 +5,8 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
+	"mime"
 	"net/mail"
 	"strings"
 	"time"
@@ -268,7 +270,7 @@ func (h *headerFacts) checkFields(header []byte) error {
 		return badField("Data header From", "RFC 5322 section 3.6.2", "is missing")
 	}
 	// Display names in other charsets are the reader's business: only the addresses are checked.
-	parser := mail.AddressParser{WordDecoder: nil}
+	parser := mail.AddressParser{WordDecoder: &mime.WordDecoder{CharsetReader: anyCharset}}
 	if from, err := parser.ParseList(values["from"]); err != nil {
 		return badField("Data header From", "RFC 5322 section 3.4", "%s", strings.TrimPrefix(err.Error(), "mail: "))
 	} else if len(from) > 1 && !h.has["sender"] {
@@ -281,6 +283,9 @@ func (h *headerFacts) checkFields(header []byte) error {
 	}
 	return nil
 }
+
+// anyCharset takes every charset for what it is not.
+func anyCharset(_ string, r io.Reader) (io.Reader, error) { return r, nil }
 
 // newID returns 26 random characters (130 bits) of A-Z and 2-7.
 func newID() string { return rand.Text() }

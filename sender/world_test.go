@@ -2,6 +2,7 @@ package sender_test
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"log/slog"
 	"net/netip"
@@ -164,3 +165,38 @@ func wantOutcome(t testing.TB, got sender.Outcome, state queue.State, category b
 
 // nobody is an address at which nobody listens.
 var nobody = netip.MustParseAddr("192.0.2.250")
+
+// memoryGate suppresses what verdicts call dead.
+type memoryGate struct {
+	mu   sync.Mutex
+	dead map[string]bounce.Verdict
+	err  error
+}
+
+func (g *memoryGate) Admit(_ context.Context, r sender.Recipient) (string, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if v, dead := g.dead[r.Address]; dead {
+		return "suppressed: " + string(v.Category), g.err
+	}
+	return "", g.err
+}
+
+func (g *memoryGate) Suppress(_ context.Context, r sender.Recipient, v bounce.Verdict) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.dead == nil {
+		g.dead = map[string]bounce.Verdict{}
+	}
+	g.dead[r.Address] = v
+	return nil
+}
+
+func (g *memoryGate) fail(err error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.err = err
+}
+
+// clientTLS trusts the test's own authority.
+func clientTLS(ca *sendertest.CA) *tls.Config { return &tls.Config{RootCAs: ca.Pool()} }
