@@ -1,0 +1,37 @@
+// Package bounce understands what receivers say. It parses a reply (or the text of one, as it stands in a log, an error
+// or a bounce message) into a Reply, and classifies a Reply into a Verdict: what it is about, whose fault it is, whether
+// to try again and whether the address is dead.
+//
+// # Parsing
+//
+// ParseReply never fails; what it cannot read as a reply becomes text. In this order:
+//
+//  1. A diagnostic type ("smtp;", RFC 3464 section 2.3.6) is taken off.
+//  2. The basic code (RFC 5321 section 4.2) is looked for at the start; behind a greeting that was glued to it
+//     ("220-mx.example.com 421 …"); and behind the words with which an MTA quotes another ("host x said:", "-> ", "<<< ").
+//  3. The lines of a reply are told apart, also when something joined them ("550-5.1.1 a 550 5.1.1 b").
+//  4. The enhanced code (RFC 3463 section 2) is taken from the start of a line, else from within the text ("(#5.1.1)").
+//  5. The stage is read from Postfix's "(in reply to RCPT TO command)" or Exim's "after RCPT TO:".
+//
+// # Classifying
+//
+// A Classifier holds rules. A Rule is data: phrases, codes, stages, providers, and the verdict that follows from them.
+// The built-in ones are the files under rules/. To classify, a Classifier
+//
+//  1. brings the text into normal form: lower case, words apart by one space, accents and apostrophes gone, "@" for an
+//     address, "#" for an IPv4 address (see Rule for the syntax of phrases);
+//  2. finds all phrases of all rules in one pass over it, with an Aho-Corasick automaton;
+//  3. takes the first rule, in order of precedence, whose every condition holds. Precedence goes by Tier: a provider's own
+//     token, then a blocklist's name or URL, then text that states a reason, then an enhanced code that does, then weaker
+//     text, then the basic code. Enhanced codes come late since receivers contradict them freely: 5.7.1 alone stands
+//     for a dozen reasons, and "552 5.1.1" is some receivers' way to say that a mailbox is full;
+//  4. decides Permanent by the basic code, else by the class of the enhanced code, unless the rule says that such a
+//     refusal passes; and Suppress only when the rule is about a dead address and the verdict is permanent.
+//
+// A reply that no rule knows falls to one of the default rules, named "default/…", which never suppress.
+//
+// Three things hold for every verdict, whatever the rules: a reply of our own making or a 4yz is never turned into a
+// suppression; a reply that came before RCPT says nothing about a mailbox; and a verdict that suppresses is about the
+// recipient, permanent, and one of BadMailbox, BadDomain and InactiveMailbox. The exception to the first is a Local reply
+// with a permanent fact from DNS: a domain that does not exist or that publishes a null MX (RFC 7505).
+package bounce
