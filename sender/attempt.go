@@ -27,6 +27,7 @@ type attempt struct {
 	reservation warmup.Reservation
 	session     *session // nil: to be dialled with the connection that was taken
 	group       []queue.Delivery
+	limits      throttle.Limits // of the path, when it was launched
 	leased      time.Time
 	began       time.Time
 
@@ -42,6 +43,7 @@ const maxHosts = 5
 func (d *dispatcher) launch(a *attempt, group []queue.Delivery) {
 	l := a.lane
 	a.group = append([]queue.Delivery(nil), group...)
+	a.limits = a.path.limits
 	l.buf = l.buf[len(group):]
 	if len(l.buf) == 0 {
 		l.buf = nil
@@ -216,7 +218,7 @@ func (d *dispatcher) connect(a *attempt) (*session, *transport.Error) {
 			tried++
 			target := transport.Target{
 				Host: h.Name, Addr: netip.AddrPortFrom(addr, uint16(d.s.cfg.Port)), LocalAddr: r.local,
-				Hostname: r.Hostname, TLS: tlsFor(r, a.path.limits),
+				Hostname: r.Hostname, TLS: tlsFor(r, a.limits),
 			}
 			if r.Relay != nil {
 				target.Addr = netip.AddrPortFrom(addr, r.relayPort)

@@ -205,10 +205,7 @@ func (s *Server) accept() {
 			conn.Close()
 			continue
 		}
-		s.running.Go(func() {
-			session.serve()
-			s.release(session)
-		})
+		s.running.Go(session.serve)
 	}
 }
 

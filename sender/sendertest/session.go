@@ -157,7 +157,10 @@ func (s *Session) Drain() {
 
 // serve is the life of the session.
 func (s *Session) serve() {
-	defer s.raw.Close()
+	defer func() {
+		s.server.release(s) // before the client can see it
+		s.raw.Close()
+	}()
 	if s.script.OnClose != nil {
 		defer s.script.OnClose(s)
 	}

@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"sync/atomic"
 	"time"
@@ -260,12 +261,20 @@ func (w *wire) startTLS(config *tls.Config, wait time.Duration) (*tls.Conn, erro
 	return conn, nil
 }
 
-// quit says QUIT if the conversation is in step, and closes the connection.
+// closeWait is how long quit waits for the other side to close first.
+const closeWait = time.Second
+
+// quit says QUIT if the conversation is in step, waits for the other side to close the connection (RFC 5321 section
+// 4.1.1.10 has it close first), so that it does not count one connection more than we have, and closes it.
 func (w *wire) quit(wait time.Duration) {
 	if w.err == nil && !w.closed.Load() {
 		w.arm(bounce.StageDot, wait)
-		if w.command("QUIT") == nil && w.rw != w.raw {
-			w.rw.Close() // close_notify
+		if w.command("QUIT") == nil {
+			w.raw.SetReadDeadline(time.Now().Add(min(wait, closeWait)))
+			io.Copy(io.Discard, io.LimitReader(w.raw, readSize))
+			if w.rw != w.raw {
+				w.rw.Close() // close_notify
+			}
 		}
 	}
 	w.abort()
