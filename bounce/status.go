@@ -1,5 +1,7 @@
 package bounce
 
+import "fmt"
+
 // ParseStatus reads an enhanced status code (RFC 3463 section 2) from the start of s: a class 2, 4 or 5, then subject and
 // detail of one to three digits. What follows it must not go on with a digit, a dot or a letter, so "5.0.0 (permanent
 // failure)", a form that DSNs have, is read as 5.0.0, and "5.1.1.1" and "5.x.0" are refused.
@@ -40,4 +42,21 @@ func isDigit(c byte) bool { return '0' <= c && c <= '9' }
 // isWordByte reports whether c is an ASCII letter or digit.
 func isWordByte(c byte) bool {
 	return isDigit(c) || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'
+}
+
+// MarshalText is String, so that JSON has "5.1.1".
+func (s Status) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// UnmarshalText reads what MarshalText wrote.
+func (s *Status) UnmarshalText(text []byte) error {
+	*s = Status{}
+	if len(text) == 0 {
+		return nil
+	}
+	parsed, ok := ParseStatus(string(text))
+	if !ok {
+		return fmt.Errorf("bounce: %q is no enhanced status code (RFC 3463 section 2)", text)
+	}
+	*s = parsed
+	return nil
 }

@@ -39,6 +39,9 @@ func (s *Sender) Explain(ctx context.Context, id string) ([]Explanation, error) 
 			DeliveryID: d.ID, MessageID: d.MessageID, Stream: d.Lane.Stream, Recipient: s.redact.recipient(d.Lane.Stream, d.Recipient),
 			State: d.State, Created: d.Created, Expires: d.Expires, Attempts: d.Attempts, History: d.History,
 		}
+		for i := range e.History {
+			e.History[i].Reply = s.redact.reply(e.History[i].Reply, d.Recipient)
+		}
 		if !d.State.Final() {
 			e.Waits = s.whyWaiting(&d, now)
 		}
@@ -56,7 +59,7 @@ func (s *Sender) whyWaiting(d *queue.Delivery, now time.Time) []Wait {
 	if d.State == queue.Waiting && d.Due.After(now) {
 		w := Wait{Reason: WaitRetry, Until: d.Due}
 		if last := d.Last(); last != nil {
-			w.Path, w.Detail = Path{Route: last.Route, Provider: last.Provider}, string(last.Verdict.Category)+": "+last.Reply.String()
+			w.Path, w.Detail = Path{Route: last.Route, Provider: last.Provider}, string(last.Verdict.Category)+": "+s.redact.reply(last.Reply, d.Recipient).String()
 		}
 		chain = append(chain, w)
 	}

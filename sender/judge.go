@@ -90,6 +90,10 @@ func (d *dispatcher) settleFailure(a *attempt, del *queue.Delivery, record *queu
 		d.s.settler.deferred(a, del, record, otherRouteDelay, other)
 		return
 	}
+	if !del.Expires.After(now) {
+		d.s.settler.expiredAfter(a, del, record)
+		return
+	}
 	after := d.s.cfg.Retry.after(del.Attempts+1, v, rand.Float64())
 	if now.Add(after).After(del.Expires) {
 		// One last try just before the end is worth more than none.

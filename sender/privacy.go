@@ -7,6 +7,8 @@ import (
 	"encoding/hex"
 	"log/slog"
 	"strings"
+
+	"github.com/reputemail/repute/bounce"
 )
 
 // Recipient is an address that does not show itself by accident: printed or logged it is a keyed hash and its domain.
@@ -45,6 +47,53 @@ func newRedactor(key []byte, plain bool) redactor {
 		rand.Read(key) // never fails (crypto/rand)
 	}
 	return redactor{key: key, plain: plain}
+}
+
+// reply takes addresses out of a reply: receivers like to repeat the recipient's, and some tell where it is forwarded to.
+func (r redactor) reply(in bounce.Reply, recipient string) bounce.Reply {
+	if r.plain || len(in.Lines) == 0 {
+		return in
+	}
+	lines := make([]string, len(in.Lines))
+	for i, line := range in.Lines {
+		lines[i] = r.line(line, recipient)
+	}
+	in.Lines = lines
+	return in
+}
+
+func (r redactor) line(line, recipient string) string {
+	local := recipient[:max(0, strings.LastIndexByte(recipient, '@'))]
+	var b strings.Builder
+	for line != "" {
+		i := strings.IndexFunc(line, inWord)
+		if i < 0 {
+			i = len(line)
+		}
+		b.WriteString(line[:i])
+		line = line[i:]
+		end := strings.IndexFunc(line, func(c rune) bool { return !inWord(c) })
+		if end < 0 {
+			end = len(line)
+		}
+		word := line[:end]
+		line = line[end:]
+		switch trimmed := strings.Trim(word, ".'"); {
+		case strings.Contains(trimmed, "@"):
+			b.WriteString(strings.Replace(word, trimmed, r.recipient("", trimmed).shown, 1))
+		case len(local) > 2 && strings.EqualFold(trimmed, local):
+			shown, _, _ := strings.Cut(r.recipient("", recipient).shown, "@")
+			b.WriteString(strings.Replace(word, trimmed, shown, 1))
+		default:
+			b.WriteString(word)
+		}
+	}
+	return b.String()
+}
+
+// inWord reports whether a character may be part of an address in a text.
+func inWord(c rune) bool {
+	return c > ' ' && !strings.ContainsRune("<>()[]{},;:\"`|\u2018\u2019\u201c\u201d", c)
 }
 
 // recipient wraps an address. The hash is over its lower-case form, so that one mailbox has one hash.

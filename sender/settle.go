@@ -120,22 +120,22 @@ func (t *settler) event(typ EventType, del *queue.Delivery) Event {
 }
 
 // attempted adds what an attempt brought.
-func attempted(e *Event, a *attempt, r *queue.Attempt) {
+func (t *settler) attempted(e *Event, a *attempt, del *queue.Delivery, r *queue.Attempt) {
 	e.Path = Path{Route: a.path.key.Route, Provider: a.dest.provider}
 	e.Overflow = a.overflow
 	e.Attempt++
-	e.Reply, e.Verdict = r.Reply, r.Verdict
+	e.Reply, e.Verdict = t.s.redact.reply(r.Reply, del.Recipient), r.Verdict
 }
 
 func (t *settler) delivered(a *attempt, del *queue.Delivery, r *queue.Attempt) {
 	e := t.event(EventDelivered, del)
-	attempted(&e, a, r)
+	t.attempted(&e, a, del, r)
 	t.in <- settled{Settlement: queue.Settlement{ID: del.ID, Lease: del.Lease, State: queue.Delivered, Began: true, Record: r}, event: e}
 }
 
 func (t *settler) bounced(a *attempt, del *queue.Delivery, r *queue.Attempt) {
 	e := t.event(EventBounced, del)
-	attempted(&e, a, r)
+	t.attempted(&e, a, del, r)
 	t.in <- settled{
 		Settlement: queue.Settlement{ID: del.ID, Lease: del.Lease, State: queue.Bounced, Began: true, Record: r},
 		event:      e, suppress: r.Verdict.Suppress,
@@ -144,7 +144,7 @@ func (t *settler) bounced(a *attempt, del *queue.Delivery, r *queue.Attempt) {
 
 func (t *settler) deferred(a *attempt, del *queue.Delivery, r *queue.Attempt, after time.Duration, route string) {
 	e := t.event(EventDeferred, del)
-	attempted(&e, a, r)
+	t.attempted(&e, a, del, r)
 	e.NextAttempt = e.Time.Add(after)
 	t.back(del, settled{Settlement: queue.Settlement{After: after, Route: route, Began: true, Record: r}, event: e})
 }
@@ -183,12 +183,19 @@ func (t *settler) unroutable(del queue.Delivery, r bounce.Reply) settled {
 	}
 }
 
+// expiredAfter gives up a delivery whose time ran out during an attempt.
+func (t *settler) expiredAfter(a *attempt, del *queue.Delivery, r *queue.Attempt) {
+	e := t.event(EventExpired, del)
+	t.attempted(&e, a, del, r)
+	t.in <- settled{Settlement: queue.Settlement{ID: del.ID, Lease: del.Lease, State: queue.Expired, Began: true, Record: r}, event: e}
+}
+
 // expired gives up a delivery whose time ran out. The event carries what the last attempt brought.
 func (t *settler) expired(del queue.Delivery) settled {
 	e := t.event(EventExpired, &del)
 	if last := del.Last(); last != nil {
 		e.Path, e.Overflow = Path{Route: last.Route, Provider: last.Provider}, last.Overflow
-		e.Reply, e.Verdict = last.Reply, last.Verdict
+		e.Reply, e.Verdict = t.s.redact.reply(last.Reply, del.Recipient), last.Verdict
 	}
 	return settled{Settlement: queue.Settlement{ID: del.ID, Lease: del.Lease, State: queue.Expired}, event: e}
 }

@@ -3,6 +3,7 @@ package sender_test
 import (
 	"context"
 	"crypto/tls"
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"net/netip"
@@ -200,3 +201,11 @@ func (g *memoryGate) fail(err error) {
 
 // clientTLS trusts the test's own authority.
 func clientTLS(ca *sendertest.CA) *tls.Config { return &tls.Config{RootCAs: ca.Pool()} }
+
+func mustJSON(v any) string {
+	b, err := json.Marshal(v)
+	if err != nil {
+		panic(err)
+	}
+	return string(b)
+}
