@@ -85,7 +85,7 @@ func TestNewRefusesBadConfig(t *testing.T) {
 
 func TestNewTakesTheLeastConfig(t *testing.T) {
 	for name, cfg := range map[string]sender.Config{
-		"direct": offline(),
+		"direct": {Routes: offline().Routes, DNS: offline().DNS},
 		"relay":  {Routes: []sender.Route{{Name: "esp", Relay: &sender.Relay{Addr: "192.0.2.1:587", Auth: sasl.NewPlainClient("", "u", "p")}}}},
 	} {
 		s, err := sender.New(cfg)

@@ -98,8 +98,9 @@ func TestEnqueueRefusesMalformed(t *testing.T) {
 // offline is a Config that never gets to use the network.
 func offline() sender.Config {
 	return sender.Config{
-		Routes: []sender.Route{{Name: "direct", Hostname: "out.example.org"}},
-		DNS:    []string{"192.0.2.53:53"},
+		Routes:     []sender.Route{{Name: "direct", Hostname: "out.example.org"}},
+		DNS:        []string{"192.0.2.53:53"},
+		Classifier: classifier(),
 	}
 }
 

@@ -137,6 +137,7 @@ func (m misbehaviour) check(t *testing.T) {
 		t.Errorf("%d violations of the protocol by us", v)
 	}
 	mx.Close()
+	synctest.Wait() // the other sides see it
 	if n := w.net.OpenConns(); n != 0 {
 		t.Errorf("%d connections are open", n)
 	}

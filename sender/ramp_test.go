@@ -98,6 +98,7 @@ func ramp(t testing.TB, days, perDay int, plan warmup.Plan) *arrivals {
 	for _, b := range a.broken {
 		t.Error(b)
 	}
+	synctest.Wait() // the other sides see it
 	if open := w.net.OpenConns(); open != 0 {
 		t.Errorf("%d connections are open", open)
 	}

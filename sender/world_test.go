@@ -80,6 +80,7 @@ func (w *world) config() sender.Config {
 		Dial:           w.net.Dial,
 		DialDNS:        w.net.DialContext,
 		PlainAddresses: true,
+		Classifier:     classifier(),
 		Observer: sender.ObserverFunc(func(e sender.Event) {
 			w.mu.Lock()
 			defer w.mu.Unlock()
@@ -116,6 +117,15 @@ func (w *world) of(types ...sender.EventType) []sender.Event {
 	}
 	return out
 }
+
+// classifier is shared by all tests: it is immutable, and making it takes a while.
+var classifier = sync.OnceValue(func() *bounce.Classifier {
+	c, err := bounce.NewClassifier(bounce.Config{})
+	if err != nil {
+		panic(err)
+	}
+	return c
+})
 
 // note is a valid message to some recipients.
 func note(to ...string) sender.Message {
