@@ -43,7 +43,9 @@ func (s *Sender) Explain(ctx context.Context, id string) ([]Explanation, error) 
 			e.History[i].Reply = s.redact.reply(e.History[i].Reply, d.Recipient)
 		}
 		if !d.State.Final() {
-			e.Waits = s.whyWaiting(&d, now)
+			if e.Waits = s.whyWaiting(&d, now); len(e.Waits) > 0 {
+				e.State = queue.Waiting // also when it is leased already, and in line
+			}
 		}
 		out = append(out, e)
 	}

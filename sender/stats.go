@@ -51,7 +51,7 @@ type StreamStats struct {
 	Accepted int64 `json:"accepted"`
 	Refused  int64 `json:"refused"`
 	Counts
-	// Waiting and InFlight are what the queue holds now, Oldest when the oldest of them was accepted.
+	// Waiting and InFlight are what the queue holds now and what of it is being attempted, Oldest when the oldest of them was accepted.
 	Waiting  int       `json:"waiting"`
 	InFlight int       `json:"in_flight"`
 	Oldest   time.Time `json:"oldest,omitzero"`
@@ -129,6 +129,10 @@ func (s *Sender) Stats(ctx context.Context) (Stats, error) {
 	var out Stats
 	s.dispatch.mu.Lock()
 	out.Connections = s.dispatch.conns
+	inLine := map[string]int{} // leased to us, and not yet attempted
+	for key, l := range s.dispatch.lanes {
+		inLine[key.Stream] += len(l.buf)
+	}
 	s.dispatch.mu.Unlock()
 	s.stats.mu.Lock()
 	defer s.stats.mu.Unlock()
@@ -152,6 +156,11 @@ func (s *Sender) Stats(ctx context.Context) (Stats, error) {
 		if st.Oldest.IsZero() || l.Oldest.Before(st.Oldest) {
 			st.Oldest = l.Oldest
 		}
+	}
+	for i := range out.Streams {
+		n := min(inLine[out.Streams[i].Stream], out.Streams[i].InFlight)
+		out.Streams[i].Waiting += n
+		out.Streams[i].InFlight -= n
 	}
 	s.stats.paths.All(func(_ Path, p *PathStats) bool {
 		one := *p

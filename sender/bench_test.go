@@ -1,0 +1,137 @@
+package sender_test
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/emersion/go-smtp"
+
+	"github.com/reputemail/repute/sender"
+	"github.com/reputemail/repute/sender/sendertest"
+	"github.com/reputemail/repute/throttle"
+)
+
+// benchWorld is one mail exchanger that counts, reached over 50 connections.
+func benchWorld(b *testing.B, network *sendertest.Network) (*sendertest.Server, sender.Config) {
+	b.Helper()
+	dns, err := sendertest.StartDNS(network, netip.MustParseAddrPort("192.0.2.53:53"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	inbox, err := sendertest.NewInbox(sendertest.InboxConfig{Keep: sendertest.KeepCount})
+	if err != nil {
+		b.Fatal(err)
+	}
+	srv, err := sendertest.StartServer(network, sendertest.ServerConfig{Hostname: "mx.example.com", Addr: netip.MustParseAddrPort("192.0.2.25:25"), Inbox: inbox})
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := dns.AddMX("example.com", 10, "mx.example.com"); err != nil {
+		b.Fatal(err)
+	}
+	if err := dns.AddA("mx.example.com", netip.MustParseAddr("192.0.2.25")); err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() {
+		srv.Close()
+		dns.Close()
+		network.Close()
+	})
+	return srv, sender.Config{
+		Routes:     []sender.Route{{Name: "direct", Hostname: "out.example.org"}},
+		DNS:        []string{dns.Addr()},
+		Dial:       network.Dial,
+		DialDNS:    network.DialContext,
+		Classifier: classifier(),
+		Limits:     map[string]throttle.Limits{"example.com": {Connections: 50}},
+	}
+}
+
+func benchMessage(size int) []byte {
+	return padded([]byte("From: a@example.org\r\nTo: b@example.com\r\nSubject: x\r\n\r\n"), size)
+}
+
+const benchSize = 10 << 10
+
+// BenchmarkSend is the whole way of a message over the memory queue; BenchmarkBareLoop is a plain go-smtp client loop with as many
+// connections against the same server.
+func BenchmarkSend(b *testing.B) {
+	for _, net := range []string{"memory", "tcp"} {
+		b.Run(net, func(b *testing.B) {
+			network := sendertest.NewNetwork()
+			if net == "tcp" {
+				network = sendertest.NewTCPNetwork()
+			}
+			srv, cfg := benchWorld(b, network)
+			s, err := sender.New(cfg)
+			if err != nil {
+				b.Fatal(err)
+			}
+			if err := s.Start(context.Background()); err != nil {
+				b.Fatal(err)
+			}
+			data := benchMessage(benchSize)
+			b.ReportAllocs()
+			b.ResetTimer()
+			for i := range b.N {
+				if _, err := s.Enqueue(context.Background(), sender.Message{From: "a@example.org", To: []string{fmt.Sprintf("u%d@example.com", i)}, Data: data}); err != nil {
+					b.Fatal(err)
+				}
+			}
+			for srv.Inbox().Len() < b.N {
+				time.Sleep(time.Millisecond)
+			}
+			b.StopTimer()
+			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "msg/s")
+			if err := s.Stop(context.Background()); err != nil {
+				b.Fatal(err)
+			}
+		})
+	}
+}
+
+func BenchmarkBareLoop(b *testing.B) {
+	for _, net := range []string{"memory", "tcp"} {
+		b.Run(net, func(b *testing.B) {
+			network := sendertest.NewNetwork()
+			if net == "tcp" {
+				network = sendertest.NewTCPNetwork()
+			}
+			benchWorld(b, network)
+			data := string(benchMessage(benchSize))
+			work := make(chan int)
+			var wg sync.WaitGroup
+			for range 50 {
+				conn, err := network.Dial(context.Background(), netip.Addr{}, netip.MustParseAddrPort("192.0.2.25:25"))
+				if err != nil {
+					b.Fatal(err)
+				}
+				c := smtp.NewClient(conn)
+				if err := c.Hello("out.example.org"); err != nil {
+					b.Fatal(err)
+				}
+				wg.Go(func() {
+					for i := range work {
+						if err := c.SendMail("a@example.org", []string{fmt.Sprintf("u%d@example.com", i)}, strings.NewReader(data)); err != nil {
+							b.Error(err)
+						}
+					}
+					c.Quit()
+				})
+			}
+			b.ReportAllocs()
+			b.ResetTimer()
+			for i := range b.N {
+				work <- i
+			}
+			close(work)
+			wg.Wait()
+			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "msg/s")
+		})
+	}
+}
