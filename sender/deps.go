@@ -89,9 +89,10 @@ type PacerObserver interface {
 // Throttle decides how fast a path may go. [*throttle.Limiter] is the implementation.
 type Throttle interface {
 	// AcquireAt asks for one token: a connection to hold, or a message to send. It never blocks and takes nothing when
-	// the decision is not OK. Decision.Until zero means: wait until a token is released.
+	// the decision is not OK. Decision.Until zero means: wait until a token is released. Decision.Limits is always set.
 	AcquireAt(now time.Time, p throttle.Path, t throttle.Token) throttle.Decision
-	// ReleaseAt gives a token back: the connection was closed, the message was not sent.
+	// ReleaseAt gives a token back: the connection was closed (TokenConnection) or never dialled (TokenUnopened), the
+	// message was not sent (TokenMessage).
 	ReleaseAt(now time.Time, p throttle.Path, t throttle.Token)
 	// ObserveAt tells what a receiver's reply means for the path. Replies that we made ourselves are told as
 	// network failures or not at all.

@@ -16,7 +16,7 @@ const RelayProvider = "relay"
 type path struct {
 	key    Path
 	route  *routeInfo
-	limits throttle.Limits // as of the latest connection
+	limits throttle.Limits // as of the latest decision about a connection
 
 	open int                   // connections, from before they are dialled until they are closed
 	idle map[string][]*session // by site
@@ -54,6 +54,13 @@ func (d *dispatcher) path(key Path, r *routeInfo) *path {
 		p.alarm.ring = func(time.Time) { d.serve(p, "") }
 		p.coldAt.ring = func(now time.Time) { d.serveCold(p) }
 		d.paths[key] = p
+		// The limits are needed before the first connection: how many recipients a transaction may have.
+		now := time.Now()
+		dec := d.token(now, key, throttle.TokenConnection)
+		if dec.OK {
+			d.s.cfg.Throttle.ReleaseAt(now, throttle.Path(key), throttle.TokenUnopened)
+		}
+		p.limits = dec.Limits
 	}
 	return p
 }
@@ -273,9 +280,7 @@ func (d *dispatcher) try(l *lane, r *routeInfo, now time.Time, overflow bool) (o
 // groupFor is the group that one transaction over the path carries, and how many of it are new to the path.
 func (d *dispatcher) groupFor(l *lane, p *path) ([]queue.Delivery, int) {
 	n := p.limits.Recipients
-	if p.open == 0 && n == 0 {
-		n = throttle.DefaultLimits().Recipients
-	} else if n == 0 {
+	if n == 0 {
 		n = maxRecipients
 	}
 	group := l.group(n)

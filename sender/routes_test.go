@@ -97,7 +97,7 @@ func TestWithoutOverflowMailWaitsForTheAllowance(t *testing.T) {
 			}
 			waiting++
 			wt := ex[0].Waits
-			if len(wt) != 1 || wt[0].Reason != sender.WaitWarmup || wt[0].Path.Route != "cold" || wt[0].Until.Sub(time.Now()) < 20*time.Hour || wt[0].Detail != "day-cap: 10 of 10 used" {
+			if len(wt) != 1 || wt[0].Reason != sender.WaitWarmup || wt[0].Path.Route != "cold" || time.Until(wt[0].Until) < 20*time.Hour || wt[0].Detail != "day-cap: 10 of 10 used" {
 				t.Errorf("%s waits for %+v", e.DeliveryID, wt)
 			}
 			if ex[0].Attempts != 0 {
@@ -307,6 +307,26 @@ func TestSessionClosedByTheOtherSideIsNoAttempt(t *testing.T) {
 		}
 		if d := w.of(sender.EventDeferred); len(d) != 0 {
 			t.Errorf("%d deferred: %s", len(d), d[0].Reply)
+		}
+	})
+}
+
+// TestRecipientsOfOneTransaction: a message to more recipients than the provider takes at once goes out in several.
+func TestRecipientsOfOneTransaction(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		mx := w.mx("example.com", sendertest.ServerConfig{MaxRecipients: 10})
+		cfg := w.config()
+		cfg.Limits = map[string]throttle.Limits{"example.com": {Connections: 1, Recipients: 10}}
+		s := w.start(cfg)
+		out, err := s.Send(context.Background(), note(users(25, "example.com")...))
+		w.must(err)
+		sizes := map[int]int{}
+		for _, m := range mx.Inbox().Messages() {
+			sizes[len(m.To)]++
+		}
+		if len(out) != 25 || sizes[10] != 2 || sizes[5] != 1 || len(w.of(sender.EventDeferred)) != 0 {
+			t.Errorf("%d outcomes, transactions by size %v", len(out), sizes)
 		}
 	})
 }
