@@ -33,21 +33,22 @@ type dispatcher struct {
 	s   *Sender
 	ctx context.Context // ends when Stop stops waiting: ends attempts
 
-	mu       sync.Mutex
-	stopping bool
-	lanes    map[queue.Lane]*lane
-	paths    map[Path]*path
-	alarms   alarms
-	conns    int        // open connections of all paths
-	served   *path      // whose lanes are having their turns
-	outbox   []settled  // to be settled when the mutex is released: the settler needs the mutex itself
-	ready    []*attempt // begun under the mutex, to be run when it is released
-	running  map[*attempt]struct{}
-	down     *keyed.Map[string, downHost]
-	wake     chan struct{}      // tells run that an earlier alarm was set
-	lookups  chan struct{}      // semaphore
-	late     []queue.Settlement // offered while stopping
-	wg       sync.WaitGroup
+	mu         sync.Mutex
+	stopping   bool
+	lanes      map[queue.Lane]*lane
+	paths      map[Path]*path
+	alarms     alarms
+	conns      int        // open connections of all paths
+	served     *path      // whose lanes are having their turns
+	servedCold bool       // those of its line for warm-up allowance
+	outbox     []settled  // to be settled when the mutex is released: the settler needs the mutex itself
+	ready      []*attempt // begun under the mutex, to be run when it is released
+	running    map[*attempt]struct{}
+	down       *keyed.Map[string, downHost]
+	wake       chan struct{}      // tells run that an earlier alarm was set
+	lookups    chan struct{}      // semaphore
+	late       []queue.Settlement // offered while stopping
+	wg         sync.WaitGroup
 }
 
 // downHost remembers that the hosts of a site could not be reached over a route.

@@ -27,6 +27,7 @@ type path struct {
 	coldAt alarm     // serves cold
 
 	full   bool // the latest try found no room for anybody
+	scarce Wait // the latest refusal for want of warm-up allowance
 	closed Wait // the back-off that was told of as an event
 }
 
@@ -161,7 +162,11 @@ func (d *dispatcher) stand(l *lane, o obstacle, now time.Time) {
 
 // standInLine puts a lane that just had its turn at the end of the line it was served from.
 func (d *dispatcher) standInLine(l *lane) {
-	if d.served != nil {
+	switch {
+	case d.served == nil:
+	case d.servedCold:
+		d.served.cold.add(l)
+	default:
 		d.served.busy.add(l)
 	}
 }
@@ -194,20 +199,26 @@ func (d *dispatcher) serve(p *path, site string) {
 	d.forget(p)
 }
 
-// serveCold lets the lanes try again that wait for warm-up allowance, in turn, until it is used up.
+// serveCold lets the lanes that wait for warm-up allowance have their turns, until it is used up again.
 func (d *dispatcher) serveCold(p *path) {
-	lanes := p.cold.drain()
-	for len(lanes) > 0 && !d.stopping {
-		l := lanes[0]
-		lanes = lanes[1:]
+	if d.served != nil || d.stopping {
+		return
+	}
+	d.served, d.servedCold = p, true
+	for failed := 0; p.cold.len() > 0 && failed < maxServed; {
+		l := p.cold.pop("")
 		if d.advance(l, 1) {
-			lanes = append(lanes, l)
-		} else if p.cold.len() > 0 {
+			continue
+		}
+		if _, back := p.cold.in[l]; back {
+			p.cold.putBack(l)
 			break
 		}
+		failed++ // it waits for something else now
 	}
-	for _, l := range lanes {
-		p.cold.add(l)
+	d.served, d.servedCold = nil, false
+	if p.cold.len() > 0 && p.coldAt.slot == 0 {
+		d.setAlarm(&p.coldAt, time.Now().Add(tokenHold))
 	}
 	d.forget(p)
 }
@@ -223,7 +234,7 @@ func (d *dispatcher) try(l *lane, r *routeInfo, now time.Time, overflow bool) (o
 		p.full = true
 		return obstacle{path: p, wait: p.closed}, false
 	}
-	if d.served != p && p.busy.len() > 0 {
+	if (d.served != p || d.servedCold) && p.busy.len() > 0 {
 		return obstacle{path: p, saturated: true, wait: Wait{Reason: WaitTurn, Path: key}}, false
 	}
 	if down, ok := d.down.Get(now, r.Name+" "+site); ok && down.until.After(now) {
@@ -232,6 +243,9 @@ func (d *dispatcher) try(l *lane, r *routeInfo, now time.Time, overflow bool) (o
 	group, needs := d.groupFor(l, p)
 	var res warmup.Reservation
 	if needs > 0 && r.warming {
+		if (d.served != p || !d.servedCold) && p.cold.len() > 0 && p.coldAt.slot > 0 { // others were here before
+			return obstacle{path: p, cold: true, wait: p.scarce}, false
+		}
 		wpath := warmup.Path(key)
 		res = d.s.pacer.ReserveAt(now, wpath, needs)
 		if !res.OK && len(group) > 1 {
@@ -245,7 +259,8 @@ func (d *dispatcher) try(l *lane, r *routeInfo, now time.Time, overflow bool) (o
 			if !until.After(now) {
 				until = now.Add(tokenHold)
 			}
-			return obstacle{path: p, cold: true, wait: Wait{Reason: WaitWarmup, Path: key, Until: until, Detail: warmupDetail(res)}}, false
+			p.scarce = Wait{Reason: WaitWarmup, Path: key, Until: until, Detail: warmupDetail(res)}
+			return obstacle{path: p, cold: true, wait: p.scarce}, false
 		}
 	}
 	undo := func() {
