@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"slices"
 	"strconv"
 	"time"
 
@@ -92,7 +93,9 @@ func (d *dispatcher) perform(a *attempt) (alive bool) {
 		d.refund(a)
 		return true
 	}
+	d.mu.Lock() // Explain and tidy read it
 	a.group = group
+	d.mu.Unlock()
 	msg, header, ok := d.compose(a)
 	if !ok {
 		d.refund(a)
@@ -197,8 +200,7 @@ func (d *dispatcher) refund(a *attempt) {
 	}
 }
 
-// connect dials the hosts of the destination in turn. The failure is the last one, but a receiver's own reply before
-// one of ours.
+// connect dials the hosts of the destination in turn. Of several failures it returns the one that tells most.
 func (d *dispatcher) connect(a *attempt) (*session, *transport.Error) {
 	r := a.path.route
 	var failure *transport.Error
@@ -239,7 +241,7 @@ func (d *dispatcher) connect(a *attempt) (*session, *transport.Error) {
 				return s, nil
 			}
 			te := d.failure(err, bounce.StageConnect, h.Name)
-			if failure == nil || failure.Reply.Local {
+			if failure == nil || tells(te.Reply) > tells(failure.Reply) {
 				failure = te
 			}
 			if !te.Reply.Local && !d.tryNext(a, te.Reply) {
@@ -254,6 +256,14 @@ func (d *dispatcher) connect(a *attempt) (*session, *transport.Error) {
 		}}
 	}
 	return nil, failure
+}
+
+// tells ranks failures to connect by how much they say: a receiver's own reply, then what broke last.
+func tells(r bounce.Reply) int {
+	if !r.Local {
+		return 10
+	}
+	return slices.Index([]bounce.Stage{bounce.StageConnect, bounce.StageEHLO, bounce.StageTLS, bounce.StageAuth}, r.Stage)
 }
 
 // tryNext reports whether another host may be tried after a host's reply. Not when the receiver has had enough of us.

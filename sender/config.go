@@ -56,6 +56,8 @@ type Config struct {
 	Throttle Throttle
 	// Limits replaces the default Throttle's profile of a provider, by its name ("google"). Defaults to none.
 	Limits map[string]throttle.Limits
+	// Backoff tunes how the default Throttle reacts to receivers that want less. Defaults as its fields say.
+	Backoff throttle.Backoff
 	// Providers groups destinations. Defaults to throttle's table.
 	Providers Providers
 	// Classifier understands replies. Defaults to bounce's rules.
@@ -110,7 +112,8 @@ type Relay struct {
 	AuthFunc func() sasl.Client
 	// TLS is the policy. Defaults to implicit on port 465, verified where Auth is set, and opportunistic otherwise.
 	TLS transport.TLSPolicy
-	// Limits are the relay's own, in the place of a provider's. Defaults to 10 connections and otherwise throttle's default profile.
+	// Limits are the relay's own, in the place of a provider's. Defaults to 10 connections of 100 messages of 100
+	// recipients, at any rate.
 	Limits *throttle.Limits
 }
 

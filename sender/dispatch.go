@@ -229,10 +229,11 @@ func (d *dispatcher) offer(ds []queue.Delivery, leaseEnd time.Time) {
 }
 
 // advance brings a lane forward as far as it goes: claims when it has nothing, resolves its destination, begins
-// attempts while paths have room (at most limit of them; 0: no limit). The mutex is held. It reports whether it began one.
+// attempts while paths have room: at most limit of them over the path that is being served, after which the lane stands
+// at the end of its line; 0: no limit. The mutex is held. It reports whether it began one.
 func (d *dispatcher) advance(l *lane, limit int) (began bool) {
 	now := time.Now()
-	for n := 0; !d.stopping; n++ {
+	for n := 0; !d.stopping; {
 		if len(l.buf) <= l.chunk/4 && !l.due.IsZero() && !l.due.After(now) {
 			d.claim(l)
 		}
@@ -255,10 +256,14 @@ func (d *dispatcher) advance(l *lane, limit int) (began bool) {
 			d.standInLine(l)
 			return began
 		}
-		if !d.begin(l, now) {
+		on := d.begin(l, now)
+		if on == nil {
 			return began
 		}
 		began = true
+		if on == d.served {
+			n++
+		}
 	}
 	return began
 }
@@ -282,7 +287,7 @@ func (d *dispatcher) claim(l *lane) {
 				d.s.log.Error("queue does not give deliveries", "err", err)
 			}
 			l.due = now.Add(queueRetry)
-			l.wait = Wait{Reason: WaitQueue, Until: l.due, Detail: err.Error()}
+			l.waits = []Wait{{Reason: WaitQueue, Until: l.due, Detail: err.Error()}}
 			d.setAlarm(&l.alarm, l.due)
 			return
 		}
@@ -320,7 +325,7 @@ func (d *dispatcher) resolved(l *lane, now time.Time) bool {
 	if l.resolving || d.stopping {
 		return false
 	}
-	if l.wait.Reason == WaitDNS && l.wait.Until.After(now) {
+	if l.dnsUntil.After(now) {
 		return false
 	}
 	if !l.stream.direct {
@@ -368,10 +373,10 @@ func (d *dispatcher) settleResolve(l *lane, dest route.Destination, err error) {
 		return
 	}
 	l.dnsTries++
-	until := now.Add(min(30*time.Minute, time.Minute<<min(l.dnsTries-1, 5)))
-	l.wait = Wait{Reason: WaitDNS, Until: until, Detail: err.Error()}
+	l.dnsUntil = now.Add(min(30*time.Minute, time.Minute<<min(l.dnsTries-1, 5)))
+	l.waits = []Wait{{Reason: WaitDNS, Until: l.dnsUntil, Detail: err.Error()}}
 	d.s.stats.waited(Path{Provider: l.key.Domain}, WaitDNS)
-	d.setAlarm(&l.alarm, until)
+	d.setAlarm(&l.alarm, l.dnsUntil)
 }
 
 // again puts a group back at the front of its lane: nothing was attempted, since the session it was meant for had been

@@ -2,6 +2,7 @@ package sender
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/reputemail/repute/sender/queue"
@@ -20,7 +21,8 @@ type Explanation struct {
 	// Attempts counts the attempts; History holds the latest of them, oldest first.
 	Attempts int             `json:"attempts"`
 	History  []queue.Attempt `json:"history,omitempty"`
-	// Waits is the chain of reasons why it is not sent right now, the next to end first. Empty for a delivery that is
+	// Waits is the chain of reasons why it is not sent right now: its own retry, and what closes each route that it may
+	// use. Those that depend on others come first, then by when they end. Empty for a delivery that is
 	// being attempted or done.
 	Waits []Wait `json:"waits,omitempty"`
 }
@@ -65,33 +67,37 @@ func (s *Sender) whyWaiting(d *queue.Delivery, now time.Time) []Wait {
 		}
 		chain = append(chain, w)
 	}
-	wait, attempted := s.dispatch.why(d, now)
+	waits, attempted := s.dispatch.why(d, now)
 	if attempted {
 		return nil
 	}
-	if wait.Reason != "" {
-		chain = append(chain, wait)
-	}
+	chain = append(chain, waits...)
+	slices.SortStableFunc(chain, func(a, b Wait) int { return a.Until.Compare(b.Until) })
 	if len(chain) == 0 {
 		chain = append(chain, Wait{Reason: WaitTurn})
 	}
 	return chain
 }
 
-// why is what the delivery's lane waits for, and whether the delivery is being attempted right now.
-func (d *dispatcher) why(del *queue.Delivery, now time.Time) (w Wait, attempted bool) {
+// why is all that the delivery's lane waits for, and whether the delivery is being attempted right now.
+func (d *dispatcher) why(del *queue.Delivery, now time.Time) (waits []Wait, attempted bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for a := range d.running {
 		for i := range a.group {
 			if a.group[i].ID == del.ID {
-				return Wait{}, true
+				return nil, true
 			}
 		}
 	}
 	l := d.lanes[del.Lane]
-	if l == nil || !l.wait.Until.IsZero() && !l.wait.Until.After(now) {
-		return Wait{}, false
+	if l == nil {
+		return nil, false
 	}
-	return l.wait, false
+	for _, w := range l.waits {
+		if w.Until.IsZero() || w.Until.After(now) {
+			waits = append(waits, w)
+		}
+	}
+	return waits, false
 }

@@ -22,10 +22,16 @@ const sameSiteScan = 32
 
 func (q *fairQueue) len() int { return len(q.in) }
 
-// add puts a lane at the end of its stream's turn, unless it is there already.
-func (q *fairQueue) add(l *lane) {
+// others reports whether another lane than l stands in it.
+func (q *fairQueue) others(l *lane) bool {
+	_, in := q.in[l]
+	return len(q.in) > 1 || len(q.in) == 1 && !in
+}
+
+// add puts a lane at the end of its stream's turn. It reports whether it was not there already.
+func (q *fairQueue) add(l *lane) bool {
 	if _, there := q.in[l]; there {
-		return
+		return false
 	}
 	if q.in == nil {
 		q.in = map[*lane]struct{}{}
@@ -41,6 +47,7 @@ func (q *fairQueue) add(l *lane) {
 		t.pass = max(t.pass, q.pass) // who was away has no credit
 	}
 	t.lanes = append(t.lanes, l)
+	return true
 }
 
 // pop takes the lane whose turn it is: of the stream with the least pass; among the first lanes of that stream one

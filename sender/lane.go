@@ -22,8 +22,9 @@ type lane struct {
 	resolving bool
 	dest      *destination
 	dnsTries  int
+	dnsUntil  time.Time // when to resolve again after a failure
 
-	wait  Wait // why it does not go on, for Explain
+	waits []Wait // why it does not go on, for Explain: all that is in the way
 	alarm alarm
 }
 

@@ -45,8 +45,8 @@ type session struct {
 // tokenHold is how long a lane waits for room that no release or refill was promised for.
 const tokenHold = time.Second
 
-// maxServed bounds how many lanes in a row are tried that turn out to wait for something else.
-const maxServed = 64
+// maxTurns bounds the turns that are given in one go, beside one for each lane in the line.
+const maxTurns = 1024
 
 func (d *dispatcher) path(key Path, r *routeInfo) *path {
 	p := d.paths[key]
@@ -86,8 +86,9 @@ type obstacle struct {
 }
 
 // begin begins one attempt for the front of the lane's buf over the first route of its pool that is open and has room.
-// Otherwise the lane stands in line for all routes that it may use. The mutex is held.
-func (d *dispatcher) begin(l *lane, now time.Time) bool {
+// Otherwise the lane stands in line for all routes that it may use. The mutex is held. It returns the path that took the
+// attempt, or nil.
+func (d *dispatcher) begin(l *lane, now time.Time) (on *path) {
 	var obstacles [8]obstacle
 	met := obstacles[:0]
 	pinned := [1]*routeInfo{d.s.routes[l.key.Route]}
@@ -103,8 +104,8 @@ func (d *dispatcher) begin(l *lane, now time.Time) bool {
 			}
 			o, ok := d.try(l, r, now, tier == 1 || d.isOverflow(l, r))
 			if ok {
-				l.wait = Wait{}
-				return true
+				l.waits = l.waits[:0]
+				return o.path
 			}
 			saturated = saturated || o.saturated
 			met = append(met, o)
@@ -113,19 +114,14 @@ func (d *dispatcher) begin(l *lane, now time.Time) bool {
 			break
 		}
 	}
-	var first time.Time
-	before := l.wait.Reason
-	for i, o := range met {
-		if i == 0 || !o.wait.Until.IsZero() && (first.IsZero() || o.wait.Until.Before(first)) {
-			first = o.wait.Until
-			l.wait = o.wait
-		}
-		if o.wait.Reason != before {
+	l.waits = l.waits[:0]
+	for _, o := range met {
+		l.waits = append(l.waits, o.wait)
+		if d.stand(l, o, now) {
 			d.s.stats.waited(Path{o.wait.Path.Route, l.dest.provider}, o.wait.Reason)
 		}
-		d.stand(l, o, now)
 	}
-	return false
+	return nil
 }
 
 // isOverflow reports whether a pinned route is one of the pool's overflow routes.
@@ -138,26 +134,43 @@ func (d *dispatcher) isOverflow(l *lane, r *routeInfo) bool {
 	return false
 }
 
-// stand puts a lane in line behind an obstacle.
-func (d *dispatcher) stand(l *lane, o obstacle, now time.Time) {
+// stand puts a lane in line behind an obstacle. It reports whether it did not stand there already.
+func (d *dispatcher) stand(l *lane, o obstacle, now time.Time) (began bool) {
 	until := o.wait.Until
 	switch {
 	case o.path == nil:
+		began = l.alarm.slot == 0
 		d.setAlarm(&l.alarm, until)
 	case o.cold:
-		o.path.cold.add(l)
+		began = o.path.cold.add(l)
 		if o.path.coldAt.slot == 0 || until.Before(o.path.coldAt.at) {
 			d.setAlarm(&o.path.coldAt, until)
 		}
 	default:
-		o.path.busy.add(l)
-		if until.IsZero() && o.path.open == 0 {
-			until = now.Add(tokenHold) // nothing of ours will be released
-		}
+		began = o.path.busy.add(l)
 		if !until.IsZero() && (o.path.alarm.slot == 0 || until.Before(o.path.alarm.at)) {
 			d.setAlarm(&o.path.alarm, until)
 		}
+		d.ensureServed(o.path, now)
 	}
+	return began
+}
+
+// ensureServed keeps the invariant that every line is served some time: by an alarm, or by the end of something that is
+// under way on the path. It holds after each change of a line or of what is under way.
+func (d *dispatcher) ensureServed(p *path, now time.Time) {
+	if p.busy.len() > 0 && p.alarm.slot == 0 && p.quiet() {
+		d.setAlarm(&p.alarm, now.Add(tokenHold))
+	}
+}
+
+// quiet reports whether nothing is under way on the path whose end would serve its lines.
+func (p *path) quiet() bool {
+	idle := 0
+	for _, s := range p.idle {
+		idle += len(s)
+	}
+	return p.open == idle
 }
 
 // standInLine puts a lane that just had its turn at the end of the line it was served from.
@@ -172,29 +185,27 @@ func (d *dispatcher) standInLine(l *lane) {
 }
 
 // serve lets the lanes that wait for a path have their turns, until it is full. site is that of a session that just
-// became free, or empty. The mutex is held.
+// became free, or empty. Each lane that has its turn begins an attempt, or finds the path full, or leaves this line, for
+// what is in its way is not here. The mutex is held.
 func (d *dispatcher) serve(p *path, site string) {
 	if d.served != nil || d.stopping {
 		return
 	}
 	d.served, p.full = p, false
-	failed := 0
-	for n := p.busy.len(); n > 0 && failed < maxServed && !p.full; n-- {
+	for left := p.busy.len() + maxTurns; left > 0 && p.busy.len() > 0 && !p.full; left-- {
 		l := p.busy.pop(site)
-		if l == nil {
-			break
-		}
-		if !d.advance(l, 1) {
-			failed++
-			if _, back := p.busy.in[l]; back && p.full {
-				p.busy.putBack(l)
-			}
-		}
 		site = ""
+		if began := d.advance(l, 1); began {
+			continue
+		}
+		if _, back := p.busy.in[l]; back && p.full {
+			p.busy.putBack(l)
+		}
 	}
 	d.served = nil
-	if failed == maxServed && p.busy.len() > 0 && p.alarm.slot == 0 {
-		d.setAlarm(&p.alarm, time.Now().Add(tokenHold))
+	d.ensureServed(p, time.Now())
+	if p.busy.len() > 0 && !p.full && p.alarm.slot == 0 {
+		d.setAlarm(&p.alarm, time.Now()) // there is room still: go on once others had the mutex
 	}
 	d.forget(p)
 }
@@ -205,7 +216,7 @@ func (d *dispatcher) serveCold(p *path) {
 		return
 	}
 	d.served, d.servedCold = p, true
-	for failed := 0; p.cold.len() > 0 && failed < maxServed; {
+	for left := p.cold.len() + maxTurns; left > 0 && p.cold.len() > 0; left-- {
 		l := p.cold.pop("")
 		if d.advance(l, 1) {
 			continue
@@ -214,7 +225,6 @@ func (d *dispatcher) serveCold(p *path) {
 			p.cold.putBack(l)
 			break
 		}
-		failed++ // it waits for something else now
 	}
 	d.served, d.servedCold = nil, false
 	if p.cold.len() > 0 && p.coldAt.slot == 0 {
@@ -234,7 +244,7 @@ func (d *dispatcher) try(l *lane, r *routeInfo, now time.Time, overflow bool) (o
 		p.full = true
 		return obstacle{path: p, wait: p.closed}, false
 	}
-	if (d.served != p || d.servedCold) && p.busy.len() > 0 {
+	if (d.served != p || d.servedCold) && p.busy.others(l) {
 		return obstacle{path: p, saturated: true, wait: Wait{Reason: WaitTurn, Path: key}}, false
 	}
 	if down, ok := d.down.Get(now, r.Name+" "+site); ok && down.until.After(now) {
@@ -289,7 +299,7 @@ func (d *dispatcher) try(l *lane, r *routeInfo, now time.Time, overflow bool) (o
 		p.closed = Wait{}
 	}
 	d.launch(&attempt{lane: l, path: p, dest: l.dest, overflow: overflow, reservation: res, session: sess, leased: now}, group)
-	return obstacle{}, true
+	return obstacle{path: p}, true
 }
 
 // groupFor is the group that one transaction over the path carries, and how many of it are new to the path.
@@ -334,6 +344,7 @@ func refusedBy(del *queue.Delivery, route string) bool {
 func (d *dispatcher) openConnection(p *path, now time.Time) (obstacle, bool) {
 	if d.conns >= d.s.cfg.MaxConnections {
 		d.evictIdle(nil)
+		p.full = true
 		return obstacle{path: p, saturated: true, wait: Wait{
 			Reason: WaitConnections, Path: p.key, Until: now.Add(tokenHold), Detail: "all connections of the process are in use",
 		}}, false

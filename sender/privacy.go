@@ -35,6 +35,12 @@ func (r Recipient) LogValue() slog.Value { return slog.StringValue(r.String()) }
 // MarshalText is String, so that JSON does not tell the address either.
 func (r Recipient) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
 
+// UnmarshalText reads what MarshalText wrote; the address itself does not come back.
+func (r *Recipient) UnmarshalText(text []byte) error {
+	*r = Recipient{shown: string(text)}
+	return nil
+}
+
 // redactor makes Recipients.
 type redactor struct {
 	key   []byte

@@ -330,3 +330,44 @@ func TestRecipientsOfOneTransaction(t *testing.T) {
 		}
 	})
 }
+
+// TestOverflowDoesNotWaitBehindItself: a lane in line for a cold route must not keep itself from its overflow route.
+func TestOverflowDoesNotWaitBehindItself(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.mx("example.com", sendertest.ServerConfig{})
+		s := w.start(w.coldAndWarm(tiny(), true))
+		began := time.Now()
+		w.enqueue(s, users(400, "example.com")...)
+		for len(w.of(sender.EventDelivered)) < 400 && time.Since(began) < time.Hour {
+			time.Sleep(100 * time.Millisecond)
+		}
+		if took := time.Since(began); took > 10*time.Second {
+			t.Errorf("took %v", took)
+		}
+		w.must(s.Stop(context.Background()))
+	})
+}
+
+// TestRelayFailureThatTellsMost: of the failures of a relay's addresses the one that got farthest is told.
+func TestRelayFailureThatTellsMost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		relay, err := sendertest.StartServer(w.net, sendertest.ServerConfig{
+			Hostname: "other.example", Addr: netip.MustParseAddrPort("203.0.113.10:465"), CA: w.ca, ImplicitTLS: true,
+		})
+		w.must(err)
+		t.Cleanup(func() { relay.Close() })
+		w.must(w.dns.AddA("smtp.esp.example", netip.MustParseAddr("203.0.113.10")))
+		w.must(w.dns.AddA("smtp.esp.example", nobody)) // refuses connections
+		cfg := w.config()
+		cfg.TLS = clientTLS(w.ca)
+		cfg.Routes = []sender.Route{{Name: "esp", Relay: &sender.Relay{Addr: "smtp.esp.example:465"}}}
+		s := w.start(cfg)
+		w.enqueue(s, "anna@example.com")
+		time.Sleep(time.Minute)
+		if d := w.of(sender.EventDeferred); len(d) != 1 || d[0].Verdict.Category != bounce.TLSRequired {
+			t.Errorf("deferred: %+v", d)
+		}
+	})
+}

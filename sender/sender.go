@@ -189,18 +189,26 @@ func (s *Sender) needsDNS() bool {
 	return false
 }
 
+// relayLimits are those of a relay that sets none: the relay is there to take our mail, so nothing holds the rate back.
+var relayLimits = throttle.Limits{Connections: 10, MessagesPerConnection: 100, Recipients: 100, IdleTimeout: time.Minute}
+
 // throttleConfig is that of the default Throttle: the host's limits by provider, and those of relays.
 func (s *Sender) throttleConfig(table *throttle.Table) throttle.Config {
-	cfg := throttle.Config{Table: table, Logger: s.log, Limits: s.cfg.Limits, Paths: map[throttle.Path]throttle.Limits{}}
+	cfg := throttle.Config{Table: table, Logger: s.log, Limits: s.cfg.Limits, Backoff: s.cfg.Backoff, Paths: map[throttle.Path]throttle.Limits{}}
 	if s.cfg.Providers != Providers(table) { // the host's own names
 		for name := range s.cfg.Limits {
 			cfg.Names = append(cfg.Names, name)
 		}
 	}
 	for _, r := range s.routes {
-		if r.Relay != nil && r.Relay.Limits != nil {
-			cfg.Paths[throttle.Path{Route: r.Name, Provider: RelayProvider}] = *r.Relay.Limits
+		if r.Relay == nil {
+			continue
 		}
+		limits := relayLimits
+		if r.Relay.Limits != nil {
+			limits = *r.Relay.Limits
+		}
+		cfg.Paths[throttle.Path{Route: r.Name, Provider: RelayProvider}] = limits
 	}
 	return cfg
 }

@@ -60,8 +60,10 @@ type StreamStats struct {
 // PathStats is one route × provider. For relays, too, the provider is that of the destination.
 type PathStats struct {
 	Path
+	// First counts the deliveries whose first attempt went this way.
+	First int64 `json:"first"`
 	Counts
-	// Waits counts how often mail that wanted this path began to wait, by reason.
+	// Waits counts how often a lane began to wait for this path, by reason.
 	Waits map[WaitReason]int64 `json:"waits,omitempty"`
 }
 
@@ -111,7 +113,11 @@ func (s *stats) event(e Event) {
 		return
 	}
 	st.add(e)
-	s.path(e.Path).add(e)
+	p := s.path(e.Path)
+	p.add(e)
+	if e.Attempt == 1 && (e.Type == EventDelivered || e.Type == EventDeferred || e.Type == EventBounced) {
+		p.First++
+	}
 }
 
 func (s *stats) waited(p Path, why WaitReason) {
