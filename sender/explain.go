@@ -85,7 +85,8 @@ func (d *dispatcher) why(del *queue.Delivery, now time.Time) (waits []Wait, atte
 	defer d.mu.Unlock()
 	for a := range d.running {
 		for i := range a.group {
-			if a.group[i].ID == del.ID {
+			// With another lease it is an attempt that has just been settled.
+			if a.group[i].ID == del.ID && a.group[i].Lease == del.Lease {
 				return nil, true
 			}
 		}
