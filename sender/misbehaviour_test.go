@@ -1,8 +1,13 @@
 package sender_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"os"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -67,6 +72,13 @@ func misbehaviours(t *testing.T) []misbehaviour {
 		{name: "no 8BITMIME", server: sendertest.ServerConfig{Extensions: sendertest.Extensions{No8BitMIME: true}}, change: eightBit, first: bounce.ProtocolError, stage: bounce.StageMail, final: queue.Bounced},
 		{name: "no SMTPUTF8", server: sendertest.ServerConfig{Extensions: sendertest.Extensions{NoSMTPUTF8: true}}, change: utf8, first: bounce.ProtocolError, stage: bounce.StageMail, final: queue.Bounced},
 		{name: "SIZE too small", server: sendertest.ServerConfig{MaxSize: 10_000}, change: large, first: bounce.MessageTooLarge, stage: bounce.StageMail, final: queue.Bounced},
+		{name: "rate limit", server: script(sendertest.RateLimit(0, time.Hour)), first: bounce.RateLimited, stage: bounce.StageMail, final: queue.Expired},
+		{name: "no connection free", server: script(sendertest.MaxConnections(0)), first: bounce.RateLimited, stage: bounce.StageConnect, final: queue.Expired},
+		{name: "STARTTLS refused", server: withTLS(sendertest.RejectAt(bounce.StageTLS, "454 4.7.0 TLS not available")), final: queue.Delivered, arrives: 1},
+		{name: "STARTTLS refused, required", server: withTLS(sendertest.RejectAt(bounce.StageTLS, "454 4.7.0 TLS not available")), tls: transport.TLSRequired, first: bounce.TLSRequired, stage: bounce.StageTLS, final: queue.Expired},
+		{name: "drop at STARTTLS", server: withTLS(sendertest.DropAt(bounce.StageTLS)), final: queue.Delivered, arrives: 1},
+		{name: "hang at STARTTLS", server: withTLS(sendertest.Times(1, sendertest.HangAt(bounce.StageTLS))), final: queue.Delivered, arrives: 1},
+		{name: "endless reply to STARTTLS", server: withTLS(sendertest.EndlessReply(bounce.StageTLS)), final: queue.Delivered, arrives: 1},
 		{name: "HELO only", server: sendertest.ServerConfig{Extensions: sendertest.Extensions{NoEHLO: true}}, final: queue.Delivered, arrives: 1},
 		{name: "closes after each message", server: script(sendertest.CloseAfter(1)), final: queue.Delivered, arrives: 1},
 	}
@@ -179,5 +191,35 @@ func TestUnreachable(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// TestMisbehavioursAreAll: each ready-made behaviour of sendertest stands in the table above.
+func TestMisbehavioursAreAll(t *testing.T) {
+	table, err := os.ReadFile("misbehaviour_test.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	file, err := parser.ParseFile(token.NewFileSet(), "sendertest/behaviour.go", nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for _, decl := range file.Decls {
+		f, ok := decl.(*ast.FuncDecl)
+		if !ok || f.Recv != nil || !f.Name.IsExported() || f.Type.Results == nil {
+			continue
+		}
+		result, ok := f.Type.Results.List[0].Type.(*ast.Ident)
+		if !ok || result.Name != "Script" || f.Name.Name == "When" || f.Name.Name == "Times" {
+			continue
+		}
+		n++
+		if !bytes.Contains(table, []byte("sendertest."+f.Name.Name+"(")) {
+			t.Errorf("%s is not tested", f.Name.Name)
+		}
+	}
+	if n < 15 {
+		t.Errorf("found only %d behaviours", n)
 	}
 }

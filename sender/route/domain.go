@@ -4,7 +4,7 @@ import (
 	"net/netip"
 	"strings"
 
-	"golang.org/x/net/idna"
+	"github.com/reputemail/repute/internal/domain"
 )
 
 // Domain is the one form of a domain name, in which it is asked for, compared and remembered: lower case, A-labels, no final dot. It takes
@@ -12,48 +12,9 @@ import (
 //
 // A-labels are taken as they are, also those that today's tables would not make: whether they exist is for the DNS to say. The same holds
 // for underscores, which SMTP's grammar does not allow.
-func Domain(domain string) (string, bool) {
-	domain = strings.TrimSuffix(domain, ".")
-	if !ascii(domain) {
-		a, err := idna.Lookup.ToASCII(domain)
-		if err != nil {
-			return "", false
-		}
-		domain = strings.TrimSuffix(a, ".")
-	}
-	if domain == "" || len(domain) > 253 {
-		return "", false
-	}
-	label := 0
-	for i := range len(domain) {
-		switch c := domain[i]; {
-		case c == '.':
-			if label == 0 {
-				return "", false
-			}
-			label = 0
-		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '-', c == '_':
-			if label++; label > 63 {
-				return "", false
-			}
-		default:
-			return "", false
-		}
-	}
-	if label == 0 {
-		return "", false
-	}
-	return strings.ToLower(domain), true
-}
-
-// ascii reports whether s has no octet over 127.
-func ascii(s string) bool {
-	for i := range len(s) {
-		if s[i] >= 0x80 {
-			return false
-		}
-	}
-	return true
+func Domain(name string) (string, bool) {
+	name, err := domain.Canonical(name)
+	return name, err == nil
 }
 
 // literal reads an address literal (RFC 5321 section 4.1.3): "[192.0.2.1]" or "[IPv6:2001:db8::1]".

@@ -14,6 +14,10 @@ func (s *Session) mayAuth() bool {
 	return len(c.Auth) > 0 && s.user == "" && (s.tls != nil || c.TLS == nil)
 }
 
+// maxAuthCommand is the longest AUTH command, without its line end. Only the lines behind it may be longer: RFC 4954
+// section 4 has a client leave out an initial response that would exceed the limit of RFC 5321 section 4.5.3.1.4.
+const maxAuthCommand = 512 - len("\r\n")
+
 // handleAuth authenticates the client (RFC 4954) with PLAIN (RFC 4616), LOGIN or OAUTHBEARER (RFC 7628).
 func (s *Session) handleAuth(arg string) error {
 	switch {
@@ -23,6 +27,9 @@ func (s *Session) handleAuth(arg string) error {
 		return s.violation(503, status(5, 5, 1), "AUTH not allowed now")
 	case !s.mayAuth():
 		return s.plain(538, status(5, 7, 11), "Encryption required for requested authentication mechanism")
+	}
+	if len("AUTH ")+len(arg) > maxAuthCommand {
+		return s.violation(500, status(5, 5, 6), "Line too long")
 	}
 	mechanism, initial, has := strings.Cut(arg, " ")
 	mechanism = strings.ToUpper(mechanism)

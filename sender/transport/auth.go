@@ -12,11 +12,15 @@ import (
 	"github.com/reputemail/repute/bounce"
 )
 
+// maxAuthLine is the longest AUTH command, without its line end (RFC 5321 section 4.5.3.1.4). The responses to challenges
+// may be longer: up to 12,288 octets (RFC 4954 section 4).
+const maxAuthLine = 512 - len("\r\n")
+
 // maxAuthSteps is how many challenges of a host are answered. No mechanism in use has more than 4.
 const maxAuthSteps = 8
 
 // auth authenticates (RFC 4954 section 4). The mechanism must be one that the host offers. go-smtp's own Auth is not used:
-// it answers a refusal with "*" and waits for another reply.
+// it answers a refusal with "*" and waits for another reply, and its AUTH command may be longer than a line may be.
 func (c *call) auth(ctx context.Context) *Error {
 	w, host := c.wire, c.target.Host
 	w.arm(bounce.StageAuth, c.config.Timeouts.Auth)
@@ -35,9 +39,13 @@ func (c *call) auth(ctx context.Context) *Error {
 		}
 		return fault(bounce.StageAuth, host, statusNoTLS, text, nil)
 	}
-	line := "AUTH " + mech
+	line, pending := "AUTH "+mech, ""
 	if initial != nil {
-		line += " " + encodeAuth(initial)
+		// RFC 4954 section 4: an initial response that makes the command too long waits until it is asked for, by a 334
+		// without a challenge. The tokens of OAUTHBEARER are that long.
+		if pending = encodeAuth(initial); len(line)+1+len(pending) <= maxAuthLine {
+			line, pending = line+" "+pending, ""
+		}
 	}
 	for range maxAuthSteps {
 		w.arm(bounce.StageAuth, c.config.Timeouts.Auth)
@@ -49,6 +57,10 @@ func (c *call) auth(ctx context.Context) *Error {
 		}
 		if w.code != 334 {
 			return c.refused()
+		}
+		if pending != "" { // Not an answer of client: for its next one, a challenge may be the reason of a failure.
+			line, pending = pending, ""
+			continue
 		}
 		response, err := answer(client, mech, initial, string(w.text))
 		if err != nil {

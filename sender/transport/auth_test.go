@@ -23,6 +23,17 @@ func TestAuth(t *testing.T) {
 		return sasl.NewOAuthBearerClient(&sasl.OAuthBearerOptions{Username: "user", Token: "token"})
 	}
 	const ok, bad = "235 2.7.0 in", "535 5.7.8 no such user or password"
+	// As long as the tokens of large providers; a line of 510 octets is the longest one.
+	longBearer := func() sasl.Client {
+		return sasl.NewOAuthBearerClient(&sasl.OAuthBearerOptions{Username: "user", Token: strings.Repeat("token", 280)})
+	}
+	longResponse := b64("n,a=user,\x01auth=Bearer " + strings.Repeat("token", 280) + "\x01\x01")
+	plainOf := func(octets int) (func() sasl.Client, string) {
+		password := strings.Repeat("s", octets)
+		return func() sasl.Client { return sasl.NewPlainClient("", "u", password) }, b64("\x00u\x00" + password)
+	}
+	fits, fitsResponse := plainOf(369)       // 372 octets in all: 496 in base64, 507 with "AUTH PLAIN "
+	tooLong, tooLongResponse := plainOf(372) // 375: 500 and 511
 	plainLine := "AUTH PLAIN " + b64("\x00user\x00secret")
 	bearerLine := "AUTH OAUTHBEARER " + b64("n,a=user,\x01auth=Bearer token\x01\x01")
 	// Each line of a dialogue is what the client says; the line after it is the host's reply.
@@ -51,6 +62,13 @@ func TestAuth(t *testing.T) {
 		{"oauthbearer refused", "AUTH OAUTHBEARER", bearer,
 			[]string{bearerLine, "334 " + b64(`{"status":"invalid_token"}`), "AQ==", bad}, bad},
 		{"oauthbearer refused at once", "AUTH OAUTHBEARER", bearer, []string{bearerLine, bad}, bad},
+		{"oauthbearer, long", "AUTH OAUTHBEARER", longBearer, []string{"AUTH OAUTHBEARER", "334 ", longResponse, ok}, ""},
+		{"oauthbearer, long, bare 334", "AUTH OAUTHBEARER", longBearer, []string{"AUTH OAUTHBEARER", "334", longResponse, ok}, ""},
+		{"oauthbearer, long, refused", "AUTH OAUTHBEARER", longBearer,
+			[]string{"AUTH OAUTHBEARER", "334 ", longResponse, "334 " + b64(`{"status":"invalid_token"}`), "AQ==", bad}, bad},
+		{"oauthbearer, long, refused at once", "AUTH OAUTHBEARER", longBearer, []string{"AUTH OAUTHBEARER", bad}, bad},
+		{"plain, longest line", "AUTH PLAIN", fits, []string{"AUTH PLAIN " + fitsResponse, ok}, ""},
+		{"plain, one octet too long", "AUTH PLAIN", tooLong, []string{"AUTH PLAIN", "334 ", tooLongResponse, ok}, ""},
 		{"positive but strange", "AUTH PLAIN", plain, []string{plainLine, "250 2.0.0 hm"}, "4.5.0 unexpected reply: 250 2.0.0 hm"},
 		{"not offered", "AUTH LOGIN CRAM-MD5", plain, nil, "4.7.4 the host offers AUTH LOGIN CRAM-MD5, not PLAIN"},
 		{"no AUTH", "SIZE", plain, nil, "4.7.4 the host does not offer AUTH"},

@@ -23,8 +23,11 @@ type Config struct {
 	TLSConfig *tls.Config
 	// Timeouts bound each step. Defaults to what each of its fields says.
 	Timeouts Timeouts
-	// BrokenTLSFor is how long a host whose handshake failed is used in clear text without trying again, under
-	// TLSOpportunistic only. Negative: never remembered. Defaults to 72 hours.
+	// BrokenTLSFor is how long a host whose handshakes fail is used in clear text without trying again, under
+	// TLSOpportunistic only. The first failure counts for an hour at most, since anybody on the way can cause it; only when
+	// TLS fails again the next time that it is tried, not later than BrokenTLSFor after that hour, it counts for
+	// BrokenTLSFor. A handshake that works, under whatever policy, ends both. Negative: never remembered. Defaults to 72
+	// hours.
 	BrokenTLSFor time.Duration
 	// MaxBrokenTLS is how many such hosts are remembered; the one unused longest is forgotten first. Defaults to 10,000.
 	MaxBrokenTLS int
@@ -140,7 +143,7 @@ func (c *Config) validate() error {
 // Transport opens sessions. It is safe for concurrent use.
 type Transport struct {
 	config Config
-	// broken holds, by host, until when TLS is not tried.
+	// broken holds, by host, until when TLS is not or was not tried.
 	broken *keyed.Map[string, time.Time]
 	// blocks are the write buffers of sessions that send content right now: *[]byte of blockSize.
 	blocks sync.Pool

@@ -35,6 +35,9 @@ func (t *Transport) Dial(ctx context.Context, target Target) (*Session, error) {
 		c.startTLS = false
 	}
 	s, err := t.dial(ctx, c)
+	if err == nil && c.tls != nil {
+		t.broken.Delete(target.key())
+	}
 	if err == nil || !c.brokenTLS || c.need {
 		return s, err
 	}
@@ -45,18 +48,37 @@ func (t *Transport) Dial(ctx context.Context, target Target) (*Session, error) {
 		return nil, err
 	}
 	// Only now is it sure that it was TLS, not the host or the network, that failed.
-	t.config.Logger.Warn("tls given up, sending in clear text", "host", target.Host, "addr", target.Addr, "error", why)
-	if t.config.BrokenTLSFor > 0 {
-		now := time.Now()
-		t.broken.Put(now, target.key(), now.Add(t.config.BrokenTLSFor))
-	}
+	t.config.Logger.Warn("tls given up, sending in clear text",
+		"host", target.Host, "addr", target.Addr, slog.Duration("for", t.rememberBroken(time.Now(), target)), "error", why)
 	return s, nil
 }
+
+// firstBrokenTLS is for how long one failed handshake counts. A single one may be a dropped packet, or an attacker's who
+// wants the mail in clear text: that must not be had for days by one forged reset.
+const firstBrokenTLS = time.Hour
 
 // tlsBroken says whether the host's TLS is known not to work.
 func (t *Transport) tlsBroken(now time.Time, target Target) bool {
 	until, ok := t.broken.Get(now, target.key())
 	return ok && now.Before(until)
+}
+
+// rememberBroken takes note of a failed handshake, and returns for how long TLS is not tried now.
+func (t *Transport) rememberBroken(now time.Time, target Target) time.Duration {
+	longest := max(0, t.config.BrokenTLSFor)
+	if longest == 0 {
+		return 0
+	}
+	until, ok := t.broken.Get(now, target.key())
+	if ok && now.Before(until) {
+		return until.Sub(now) // It failed at the same time as another one, and is no second failure.
+	}
+	length := min(firstBrokenTLS, longest)
+	if ok && now.Before(until.Add(longest)) {
+		length = longest
+	}
+	t.broken.Put(now, target.key(), now.Add(length))
+	return length
 }
 
 // key is what the host is remembered by.

@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/netip"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -223,18 +224,78 @@ func TestBrokenTLSIsRemembered(t *testing.T) {
 				t.Errorf("%s: %d connections, TLS %v; want %d, %v", policy, n, ok, conns, secure)
 			}
 		}
+		// One failure may be a chance or an attack: it counts for an hour, whatever fails in that time.
 		check(TLSOpportunistic, 2, false)
 		check(TLSOpportunistic, 1, false)
-		if got := log.String(); strings.Count(got, "tls given up") != 1 || !strings.Contains(got, "host=mx.example.com") {
+		if got := log.String(); strings.Count(got, "tls given up") != 1 || !strings.Contains(got, "host=mx.example.com") || !strings.Contains(got, "for=1h0m0s") {
+			t.Errorf("log is %s", got)
+		}
+		time.Sleep(time.Hour - time.Second)
+		check(TLSOpportunistic, 1, false)
+		time.Sleep(time.Minute)
+		// The second in a row counts for BrokenTLSFor.
+		check(TLSOpportunistic, 2, false)
+		if got := log.String(); strings.Count(got, "tls given up") != 2 || !strings.Contains(got, "for=72h0m0s") {
 			t.Errorf("log is %s", got)
 		}
 		broken = false
-		check(TLSOpportunistic, 1, false)
-		check(TLSRequired, 1, true) // never in clear text, whatever is remembered
 		time.Sleep(72*time.Hour - time.Second)
 		check(TLSOpportunistic, 1, false)
 		time.Sleep(time.Minute)
 		check(TLSOpportunistic, 1, true)
+		// It worked, so that the next failure is a first one again.
+		broken = true
+		check(TLSOpportunistic, 2, false)
+		time.Sleep(time.Hour + time.Second)
+		broken = false
+		check(TLSOpportunistic, 1, true)
+		// Never in clear text under another policy, whatever is remembered; and success there is success.
+		broken = true
+		check(TLSOpportunistic, 2, false)
+		broken = false
+		check(TLSRequired, 1, true)
+		check(TLSOpportunistic, 1, true)
+		// A failure long after the last one is a first one, too.
+		broken = true
+		check(TLSOpportunistic, 2, false)
+		time.Sleep(74 * time.Hour)
+		check(TLSOpportunistic, 2, false)
+		time.Sleep(time.Hour + time.Second)
+		broken = false
+		check(TLSOpportunistic, 1, true)
+	})
+}
+
+// TestBrokenTLSAtOnce: handshakes that fail at the same time are one failure, however many they are.
+func TestBrokenTLSAtOnce(t *testing.T) {
+	cert := serverTLS(certificate(t, "mx.example.com", nil))
+	synctest.Test(t, func(t *testing.T) {
+		broken := true
+		h := &fakeHost{tls: cert, on: func(c *fakeConn, at bounce.Stage, _ string) bool {
+			if at == atHandshake && broken {
+				time.Sleep(time.Second) // until all are there
+				c.Close()
+				return true
+			}
+			return false
+		}}
+		h.start(t, nil)
+		tr := newTransport(t, h.net, Config{})
+		var wg sync.WaitGroup
+		for range 10 {
+			wg.Go(func() { dial(t, tr, target()).Close() })
+		}
+		wg.Wait()
+		if h.dialled() != 20 {
+			t.Errorf("%d connections", h.dialled())
+		}
+		broken = false
+		time.Sleep(time.Hour + time.Second)
+		s := dial(t, tr, target())
+		if _, ok := s.TLS(); !ok {
+			t.Error("no TLS")
+		}
+		s.Close()
 	})
 }
 
@@ -293,7 +354,7 @@ func TestConnect(t *testing.T) {
 		tr := newTransport(t, n, Config{})
 		_, err := tr.Dial(context.Background(), target())
 		e := asError(t, err)
-		if got := e.Error(); got != "transport: connect mx.example.com: 4.4.1 cannot connect: connect: connection refused" || !e.Reply.Local {
+		if got := e.Error(); got != "transport: connect mx.example.com: 4.4.1 cannot connect: connection refused" || !e.Reply.Local {
 			t.Error(got)
 		}
 		n.Blackhole(hostAddr.Addr())

@@ -13,9 +13,11 @@
 //     its 220 in clear text is an injection and fails the handshake. After the handshake all that was learnt before is
 //     forgotten, and EHLO is sent again with the same name (RFC 3207 section 4.2).
 //  5. With TLSOpportunistic (RFC 7435): a refused STARTTLS goes on in clear text on the same connection. A failed handshake
-//     is tried again on one new connection in clear text; when that works, the host's TLS is taken for broken for
-//     Config.BrokenTLSFor and not tried again in that time. With all other policies nothing is sent without TLS.
-//  6. With Target.Auth, authenticate (RFC 4954). Credentials never go in clear text, except to a loopback address or with
+//     is tried again on one new connection in clear text; when that works, the host's TLS is taken for broken and not
+//     tried again for an hour, and for Config.BrokenTLSFor when it fails again after that hour. With all other policies
+//     nothing is sent without TLS.
+//  6. With Target.Auth, authenticate (RFC 4954). An initial response that makes the command longer than a line may be is
+//     sent when the host asks for it. Credentials never go in clear text, except to a loopback address or with
 //     TLSNone: so TLSOpportunistic with Auth counts as TLSRequired elsewhere.
 //
 // Session.Send does this for each Envelope:

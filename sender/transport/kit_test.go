@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -111,6 +112,45 @@ func TestKitInbox(t *testing.T) {
 		}
 		s.Close()
 		if st := server.Stats(); st.Violations != 0 || st.Connections != 1 {
+			t.Errorf("%+v", st)
+		}
+	})
+}
+
+// TestKitLongToken: a token that does not fit into the command line goes behind the host's 334.
+func TestKitLongToken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := sendertest.NewNetwork()
+		defer n.Close()
+		ca, err := sendertest.NewCA()
+		if err != nil {
+			t.Fatal(err)
+		}
+		good := strings.Repeat("token", 280)
+		server, err := sendertest.StartServer(n, sendertest.ServerConfig{CA: ca, Auth: map[string]string{"user": good}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer server.Close()
+		tr := newTransport(t, n, Config{TLSConfig: &tls.Config{RootCAs: ca.Pool()}})
+		to := target()
+		to.Host, to.Addr, to.TLS = server.Hostname(), server.Addr(), TLSVerified
+		for _, token := range []string{good, strings.Repeat("wrong", 280)} {
+			to.Auth = func() sasl.Client {
+				return sasl.NewOAuthBearerClient(&sasl.OAuthBearerOptions{Username: "user", Token: token})
+			}
+			s, err := tr.Dial(context.Background(), to)
+			if token == good {
+				if err != nil {
+					t.Fatal(err)
+				}
+				mustSend(t, s, envelope())
+				s.Close()
+			} else if r := asError(t, err).Reply; r.Code != 535 || r.Stage != bounce.StageAuth {
+				t.Errorf("reply is %+v", r)
+			}
+		}
+		if st := server.Stats(); st.Violations != 0 {
 			t.Errorf("%+v", st)
 		}
 	})

@@ -85,9 +85,10 @@ func (w *wire) broken(ctx context.Context, host string) *Error {
 	return fault(w.stage, host, status, text, w.err)
 }
 
-// describe is the cause of a network error in words, without the addresses.
+// describe is the cause of a network error in words, without the addresses and the name of the system call.
 func describe(err error) string {
 	var op *net.OpError
+	var call *os.SyscallError
 	switch {
 	case isTimeout(err):
 		return "timed out"
@@ -97,6 +98,8 @@ func describe(err error) string {
 		return "the host reset the connection"
 	case errors.Is(err, net.ErrClosed):
 		return "the connection was aborted"
+	case errors.As(err, &call) && call.Err != nil:
+		return call.Err.Error()
 	case errors.As(err, &op) && op.Err != nil:
 		return op.Err.Error()
 	}
