@@ -1,10 +1,9 @@
 package auth
 
 import (
-	"strings"
-
-	"golang.org/x/net/idna"
 	"golang.org/x/net/publicsuffix"
+
+	"github.com/reputemail/repute/internal/domain"
 )
 
 // Aligned reports whether the domain d of a passing signature (the d= tag) or of a passing SPF check is aligned with the domain of the From
@@ -38,28 +37,11 @@ func organizational(domain string) string {
 	return domain
 }
 
-// canonical is a domain in lower case and A-labels without final dot, or empty if it is none.
-func canonical(domain string) string {
-	domain = strings.ToLower(strings.TrimSuffix(domain, "."))
-	for i := range len(domain) {
-		if domain[i] >= 0x80 {
-			a, err := idna.Lookup.ToASCII(domain)
-			if err != nil {
-				return ""
-			}
-			domain = strings.ToLower(a)
-			break
-		}
-	}
-	if len(domain) > 253 {
+// canonical is the one form of a domain name, or empty if it is none.
+func canonical(name string) string {
+	name, err := domain.Canonical(name)
+	if err != nil {
 		return ""
 	}
-	for label := range strings.SplitSeq(domain, ".") {
-		if label == "" || len(label) > 63 || strings.ContainsFunc(label, func(c rune) bool {
-			return !('a' <= c && c <= 'z' || '0' <= c && c <= '9' || c == '-' || c == '_')
-		}) {
-			return ""
-		}
-	}
-	return domain
+	return name
 }

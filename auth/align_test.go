@@ -12,7 +12,7 @@ func TestAligned(t *testing.T) {
 		{"example.com", "mail.example.com", true, false},
 		{"news.example.com", "mail.example.com", true, false},
 		{"example.com", "example.org", false, false},
-		{"example.com", "badexample.com", false, false},
+		{"news.example", "badnews.example", false, false},
 		{"a.example.co.uk", "b.example.co.uk", true, false},
 		{"a.co.uk", "b.co.uk", false, false},
 		{"co.uk", "a.co.uk", false, false},

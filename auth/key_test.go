@@ -38,6 +38,15 @@ func block(kind string, der []byte) []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der})
 }
 
+// indent puts a prefix before each line.
+func indent(text []byte, prefix string) []byte {
+	var b []byte
+	for line := range bytes.Lines(text) {
+		b = append(append(b, prefix...), line...)
+	}
+	return b
+}
+
 // must returns der.
 func must(t testing.TB) func(der []byte, err error) []byte {
 	return func(der []byte, err error) []byte {
@@ -56,6 +65,7 @@ func TestLoadKey(t *testing.T) {
 		t.Fatal(err)
 	}
 	pkcs1 := x509.MarshalPKCS1PrivateKey(testRSA())
+	pkcs8 := must(x509.MarshalPKCS8PrivateKey(testRSA()))
 	encrypted := pem.EncodeToMemory(&pem.Block{
 		Type: "RSA PRIVATE KEY", Headers: map[string]string{"Proc-Type": "4,ENCRYPTED", "DEK-Info": "AES-128-CBC,00"}, Bytes: pkcs1,
 	})
@@ -71,8 +81,17 @@ func TestLoadKey(t *testing.T) {
 		{"ed25519 pkcs8", block("PRIVATE KEY", must(x509.MarshalPKCS8PrivateKey(testEd25519()))), testEd25519(), ""},
 		{"after a certificate", append(block("CERTIFICATE", []byte{1}), block("RSA PRIVATE KEY", pkcs1)...), testRSA(), ""},
 		{"after the public key and prose", append(append([]byte("selector s1\n"), public...), block("RSA PRIVATE KEY", pkcs1)...), testRSA(), ""},
+		{"byte order mark", append([]byte("\ufeff"), block("RSA PRIVATE KEY", pkcs1)...), testRSA(), ""},
+		{"indented", indent(block("PRIVATE KEY", pkcs8), "    "), testRSA(), ""},
+		{"indented with tabs, CRLF", bytes.ReplaceAll(indent(block("RSA PRIVATE KEY", pkcs1), "\t"), []byte("\n"), []byte("\r\n")), testRSA(), ""},
+		{"pkcs8 labelled pkcs1", block("RSA PRIVATE KEY", pkcs8), testRSA(), ""},
+		{"Ed25519 labelled RSA", block("RSA PRIVATE KEY", must(x509.MarshalPKCS8PrivateKey(testEd25519()))), testEd25519(), ""},
+		{"pkcs1 labelled pkcs8", block("PRIVATE KEY", pkcs1), testRSA(), ""},
+		{"EC pkcs8 labelled RSA", block("RSA PRIVATE KEY", must(x509.MarshalPKCS8PrivateKey(ec))), nil, "elliptic curve"},
 		{"nothing", nil, nil, "no PEM block"},
-		{"DER", pkcs1, nil, "no PEM block"},
+		{"prose", []byte("0 is the number of keys here"), nil, "no PEM block"},
+		{"DER", pkcs1, nil, "DER (binary), not PEM"},
+		{"DER pkcs8", pkcs8, nil, "DER (binary), not PEM"},
 		{"public", public, nil, "is a public key"},
 		{"RSA public", block("RSA PUBLIC KEY", []byte{1}), nil, "is a public key"},
 		{"certificate", block("CERTIFICATE", []byte{1}), nil, `"CERTIFICATE"`},
@@ -120,8 +139,12 @@ func TestMarshalKey(t *testing.T) {
 			t.Errorf("%T does not survive", key)
 		}
 	}
-	if _, err := MarshalKey(remoteKey{Signer: testRSA()}); err == nil {
-		t.Error("a remote key was marshalled")
+	for _, key := range []crypto.Signer{
+		remoteKey{Signer: testRSA()}, nil, (*rsa.PrivateKey)(nil), new(rsa.PrivateKey), testEd25519()[:40],
+	} {
+		if _, err := MarshalKey(key); err == nil {
+			t.Errorf("%T was marshalled", key)
+		}
 	}
 }
 

@@ -3,6 +3,7 @@ package auth
 import (
 	"crypto/ecdsa"
 	"crypto/ed25519"
+	"crypto/rsa"
 	"encoding/base64"
 	"strings"
 	"testing"
@@ -28,7 +29,7 @@ func TestRecord(t *testing.T) {
 	if parts := SplitTXT(got); len(parts) != 2 {
 		t.Errorf("RSA: %d strings, want 2", len(parts))
 	}
-	for _, bad := range []any{nil, "key", &ecdsa.PublicKey{}, ed25519.PublicKey{1}} {
+	for _, bad := range []any{nil, "key", &ecdsa.PublicKey{}, ed25519.PublicKey{1}, (*rsa.PublicKey)(nil), new(rsa.PublicKey)} {
 		if s, err := Record(bad); err == nil {
 			t.Errorf("%T: got %q", bad, s)
 		}
@@ -55,5 +56,21 @@ func TestZoneLine(t *testing.T) {
 	want := `s1._domainkey.example.com. IN TXT ( "` + strings.Repeat("a", 255) + `" "a\"\\" )`
 	if got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}
+
+func TestRecordName(t *testing.T) {
+	for _, c := range []struct{ selector, domain, want string }{
+		{"s1", "example.com", "s1._domainkey.example.com"},
+		{"S1", "Example.COM.", "s1._domainkey.example.com"},
+		{"a.b", "bücher.example", "a.b._domainkey.xn--bcher-kva.example"},
+		{"s 1", "no name", "s 1._domainkey.no name"}, // nothing to publish, and nothing to hide
+	} {
+		if got := RecordName(c.selector, c.domain); got != c.want {
+			t.Errorf("RecordName(%q, %q) = %q, want %q", c.selector, c.domain, got, c.want)
+		}
+	}
+	if got, want := ZoneLine("s1", "Bücher.example.", "v"), `s1._domainkey.xn--bcher-kva.example. IN TXT ( "v" )`; got != want {
+		t.Errorf("got %s, want %s", got, want)
 	}
 }

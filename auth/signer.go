@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/emersion/go-msgauth/dkim"
+	"golang.org/x/net/publicsuffix"
 )
 
 // Key is one signing key of a domain.
@@ -27,7 +28,8 @@ type Key struct {
 
 // Config configures a Signer.
 type Config struct {
-	// Domain signs: the d= tag. For DMARC it must be aligned with the From field's domain; see Aligned. U-labels or A-labels. Required.
+	// Domain signs: the d= tag. For DMARC it must be aligned with the From field's domain; see Aligned. U-labels or A-labels. Not a public suffix,
+	// such as "com" or "co.uk". Required.
 	Domain string
 	// Keys make one signature each. An RSA key and an Ed25519 key is best: everybody verifies the first; an Ed25519 key alone leaves the
 	// mail unsigned for many receivers. During rotation list the new and not the old. At least one, at most four. Required.
@@ -89,6 +91,10 @@ func New(cfg Config) (*Signer, error) {
 	if domain == "" {
 		return nil, fmt.Errorf("auth: Config.Domain: %q is not a domain name", cfg.Domain)
 	}
+	// A forgotten label, most likely: such a signature would be aligned with no domain below the suffix (RFC 7489 section 3.2).
+	if suffix, icann := publicsuffix.PublicSuffix(domain); icann && suffix == domain {
+		return nil, fmt.Errorf("auth: Config.Domain: %q is a public suffix, below which others have their domains", cfg.Domain)
+	}
 	if cfg.Expiration != 0 && cfg.Expiration < minExpiration {
 		return nil, fmt.Errorf("auth: Config.Expiration: %v is less than %v", cfg.Expiration, minExpiration)
 	}
@@ -148,15 +154,17 @@ func (s *Signer) addKeys(cfg Config, domain string) error {
 			return fmt.Errorf("auth: Config.Keys[%d].Selector: %q is not a selector (RFC 6376 section 3.1)", i, key.Selector)
 		case selectors[selector]:
 			return fmt.Errorf("auth: Config.Keys[%d].Selector: %q is used twice", i, key.Selector)
-		case key.Signer == nil:
-			return fmt.Errorf("auth: Config.Keys[%d].Signer: missing", i)
 		}
 		selectors[selector] = true
+		public, err := publicOf(key.Signer)
+		if err != nil {
+			return fmt.Errorf("auth: Config.Keys[%d].Signer: %w", i, err)
+		}
 		options := dkim.SignOptions{
 			Domain: domain, Selector: selector, Identifier: cfg.Identifier, Signer: key.Signer, Hash: crypto.SHA256,
 			HeaderCanonicalization: dkim.CanonicalizationRelaxed, BodyCanonicalization: dkim.CanonicalizationRelaxed,
 		}
-		switch public := key.Signer.Public().(type) {
+		switch public := public.(type) {
 		case *rsa.PublicKey:
 			if n := public.N.BitLen(); n < bits || n > maxRSABits {
 				return fmt.Errorf("auth: Config.Keys[%d].Signer: an RSA key of %d bits; want %d to %d (RFC 8301 section 3.2)", i, n, bits, maxRSABits)
@@ -164,8 +172,6 @@ func (s *Signer) addKeys(cfg Config, domain string) error {
 			rsaKeys = append(rsaKeys, options)
 		case ed25519.PublicKey:
 			edKeys = append(edKeys, options)
-		default:
-			return fmt.Errorf("auth: Config.Keys[%d].Signer: a key of type %T; DKIM knows RSA and Ed25519 only", i, public)
 		}
 	}
 	s.keys = append(rsaKeys, edKeys...)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto"
 	"crypto/ecdsa"
+	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
@@ -42,6 +43,13 @@ const plain = "Received: from a.example.net by b.example.net; Mon, 2 Jun 2025 10
 
 // remoteKey hides the type of a key, as one in a key management service does.
 type remoteKey struct{ crypto.Signer }
+
+// publicKey is a key that lives elsewhere, and of which only the public half is known.
+type publicKey struct{ key crypto.PublicKey }
+
+func (k publicKey) Public() crypto.PublicKey { return k.key }
+
+func (k publicKey) Sign(io.Reader, []byte, crypto.SignerOpts) ([]byte, error) { return nil, errKey }
 
 // blockedKey never answers before release is closed.
 type blockedKey struct {
@@ -306,6 +314,9 @@ func TestNewRefuses(t *testing.T) {
 		{"nothing", func(*Config) {}, ""},
 		{"U-labels", func(c *Config) { c.Domain = "bücher.example" }, ""},
 		{"no domain", func(c *Config) { c.Domain = "" }, "Config.Domain"},
+		{"a public suffix", func(c *Config) { c.Domain = "com" }, `Config.Domain: "com" is a public suffix`},
+		{"a public suffix of two labels", func(c *Config) { c.Domain = "Co.UK." }, `Config.Domain: "Co.UK." is a public suffix`},
+		{"a host of its own", func(c *Config) { c.Domain = "localhost" }, ""},
 		{"a domain with a tag", func(c *Config) { c.Domain = "example.com; l=0" }, "Config.Domain"},
 		{"no keys", func(c *Config) { c.Keys = nil }, "Config.Keys"},
 		{"five keys", func(c *Config) { c.Keys = make([]Key, 5) }, "Config.Keys"},
@@ -315,13 +326,24 @@ func TestNewRefuses(t *testing.T) {
 		{"same selector", func(c *Config) { c.Keys[1].Selector = "ED" }, "Config.Keys[1].Selector"},
 		{"no signer", func(c *Config) { c.Keys[0].Signer = nil }, "Config.Keys[0].Signer"},
 		{"EC key", func(c *Config) { c.Keys[0].Signer = ec }, "Config.Keys[0].Signer"},
+		{"nil RSA key", func(c *Config) { c.Keys[0].Signer = (*rsa.PrivateKey)(nil) }, "Config.Keys[0].Signer: a nil *rsa.PrivateKey"},
+		{"nil key of another type", func(c *Config) { c.Keys[0].Signer = (*failingKey)(nil) }, "Config.Keys[0].Signer: a nil *auth.failingKey"},
+		{"empty RSA key", func(c *Config) { c.Keys[0].Signer = new(rsa.PrivateKey) }, "Config.Keys[0].Signer"},
+		{"RSA key without its private half", func(c *Config) { c.Keys[0].Signer = &rsa.PrivateKey{PublicKey: testRSA().PublicKey} }, "Config.Keys[0].Signer"},
+		{"nil Ed25519 key", func(c *Config) { c.Keys[0].Signer = ed25519.PrivateKey(nil) }, "Config.Keys[0].Signer: a nil ed25519.PrivateKey"},
+		{"short Ed25519 key", func(c *Config) { c.Keys[0].Signer = testEd25519()[:31] }, "Config.Keys[0].Signer: an Ed25519 private key of 31 octets"},
+		{"short Ed25519 key behind a pointer", func(c *Config) { k := testEd25519()[:31]; c.Keys[0].Signer = &k }, "Config.Keys[0].Signer"},
+		{"Ed25519 key behind a pointer", func(c *Config) { k := testEd25519(); c.Keys[0].Signer = &k }, ""},
+		{"remote key without a public one", func(c *Config) { c.Keys[0].Signer = publicKey{(*rsa.PublicKey)(nil)} }, "Config.Keys[0].Signer"},
+		{"remote key with an empty public one", func(c *Config) { c.Keys[0].Signer = publicKey{new(rsa.PublicKey)} }, "Config.Keys[0].Signer"},
+		{"remote key with a short public one", func(c *Config) { c.Keys[0].Signer = publicKey{ed25519.PublicKey{1}} }, "Config.Keys[0].Signer"},
 		{"1024 bits", func(c *Config) { c.Keys[0].Signer = small }, "1024 bits"},
 		{"1024 bits allowed", func(c *Config) { c.Keys[0].Signer = small; c.MinRSABits = 1024 }, ""},
 		{"512 bits allowed", func(c *Config) { c.MinRSABits = 512 }, "Config.MinRSABits"},
 		{"short expiration", func(c *Config) { c.Expiration = time.Minute }, "Config.Expiration"},
 		{"negative expiration", func(c *Config) { c.Expiration = -time.Hour }, "Config.Expiration"},
 		{"identifier", func(c *Config) { c.Identifier = "@sub.example.com" }, ""},
-		{"identifier elsewhere", func(c *Config) { c.Identifier = "a@badexample.com" }, "Config.Identifier"},
+		{"identifier elsewhere", func(c *Config) { c.Domain, c.Identifier = "news.example", "a@badnews.example" }, "Config.Identifier"},
 		{"identifier without @", func(c *Config) { c.Identifier = "example.com" }, "Config.Identifier"},
 		{"identifier with a tag", func(c *Config) { c.Identifier = "a;l=0@example.com" }, "Config.Identifier"},
 		{"no From", func(c *Config) { c.Oversign = []string{"To"} }, "Config.Oversign"},

@@ -50,4 +50,7 @@
 //
 // While a path is stopped, further signals come from messages that were already under way: they never lengthen the stop,
 // unless a reply asks for a longer wait, or blocks suspend a path that was only backing off.
+//
+// A Limiter keeps a bounded number of paths, and drops the unused ones first. One that is stopped is never dropped; one that
+// ramps or has learnt lower limits is only dropped when it was not used for Config.Idle, however many others there are.
 package throttle

@@ -135,7 +135,7 @@ func ExampleParseProviders() {
 	fmt.Println(err)
 	// Output:
 	// {"connections":3,"messages_per_connection":100,"recipients":100,"message_rate":"500/h","connect_rate":"","idle_timeout":"1m0s","tls":"opportunistic"}
-	// throttle: provider "hoster": MX: "Hoster.example" can never match: it has upper-case letters, host names here do not
+	// throttle: provider "hoster": MX: "Hoster.example" can never match: host names here are lower case, A-labels and without a final dot: write "hoster.example"
 }
 
 func ExampleParseRate() {

@@ -18,6 +18,9 @@ type Path struct {
 	Provider string `json:"provider"`
 }
 
+// String is the path in one word, for logs and errors: "mta1/google".
+func (p Path) String() string { return p.Route + "/" + p.Provider }
+
 // Token is what a sender asks for before it acts.
 type Token string
 
@@ -87,10 +90,12 @@ type Config struct {
 	Connections int
 	// Backoff tunes the reactions to signals. Defaults as its fields say.
 	Backoff Backoff
-	// MaxPaths is the most paths remembered; those with open connections, a running stop or a rate that is used up may
-	// exceed it. Defaults to 100,000.
+	// MaxPaths is the most paths remembered. Those with open connections, a running stop or a rate that is used up may exceed
+	// it, as may, until they were not used for Idle, those that come back from a stop or have learnt lower limits: forgotten,
+	// they would go on at full speed. Defaults to 100,000.
 	MaxPaths int
-	// Idle is how long an unused path is remembered. Defaults to 24 hours.
+	// Idle is how long an unused path is remembered, with what it has learnt. Only open connections, a running stop and a
+	// rate that is used up are remembered longer. Defaults to 24 hours.
 	Idle time.Duration
 	// Logger is told when a path stops and when it is open again. Defaults to none.
 	Logger *slog.Logger
@@ -133,7 +138,6 @@ func New(config Config) (*Limiter, error) {
 		}
 		config.Table = t
 	}
-	config.Backoff = config.Backoff.withDefaults()
 	if err := config.validate(); err != nil {
 		return nil, fmt.Errorf("throttle: %w", within("Config", err))
 	}
@@ -154,12 +158,13 @@ func New(config Config) (*Limiter, error) {
 	l.paths = keyed.New(keyed.Config[Path, *path]{
 		Max:  config.MaxPaths,
 		Idle: config.Idle,
-		Live: func(now time.Time, _ Path, p *path) bool { return p.live(now) },
+		Live: func(now time.Time, _ Path, p *path) bool { return p.live(now, config.Idle) },
 	})
 	return l, nil
 }
 
-func (c Config) validate() error {
+// validate names the first field that cannot be, and fills in the defaults of Backoff.
+func (c *Config) validate() error {
 	for _, f := range []struct {
 		name  string
 		value int64
@@ -183,7 +188,7 @@ func (c Config) validate() error {
 	}
 	for p, limits := range c.Paths {
 		if err := limits.validate(); err != nil {
-			return within(fmt.Sprintf("Paths[%v]", p), err)
+			return within(fmt.Sprintf("Paths[%s]", p), err)
 		}
 	}
 	for route, most := range c.RouteConnections {
@@ -207,7 +212,7 @@ func (c Config) validate() error {
 }
 
 // checkProvider refuses a provider that no destination can have.
-func (c Config) checkProvider(field, provider string) error {
+func (c *Config) checkProvider(field, provider string) error {
 	if !c.Table.possible(provider) && !slices.Contains(c.Names, provider) {
 		return invalid(field, "can never match: it is neither a provider of the table nor a domain")
 	}

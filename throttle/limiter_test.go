@@ -2,6 +2,7 @@ package throttle
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"strings"
 	"sync"
 	"testing"
@@ -161,26 +162,49 @@ func TestLimitsOf(t *testing.T) {
 func TestNewRefuses(t *testing.T) {
 	bad := Limits{Recipients: -1}
 	for want, config := range map[string]Config{
-		`Config.Connections: `:                             {Connections: -1},
-		`Config.MaxPaths: `:                                {MaxPaths: -1},
-		`Config.Idle: `:                                    {Idle: -1},
-		`Config.Limits["gogle"]: can never match`:          {Limits: map[string]Limits{"gogle": {}}},
-		`Config.Limits["Example.com"]: can never match`:    {Limits: map[string]Limits{"Example.com": {}}},
-		`Config.Limits["google"].Recipients: `:             {Limits: map[string]Limits{"google": bad}},
-		`Config.Paths[{mta1 google}].Recipients: `:         {Paths: map[Path]Limits{{"mta1", "google"}: bad}},
-		`Config.RouteConnections["mta1"]: 0`:               {RouteConnections: map[string]int{"mta1": 0}},
-		`Config.ProviderConnections["google"]: -2`:         {ProviderConnections: map[string]int{"google": -2}},
-		`Config.ProviderConnections["x"]: can never match`: {ProviderConnections: map[string]int{"x": 1}},
-		`Config.Backoff.RateLimited: 5h0m0s`:               {Backoff: Backoff{RateLimited: 5 * time.Hour}},
-		`Config.Backoff.Blocked: `:                         {Backoff: Backoff{Max: time.Hour}},
-		`Config.Backoff.Network: `:                         {Backoff: Backoff{Network: -1}},
-		`Config.Backoff.BlocksPerHour: 1001`:               {Backoff: Backoff{BlocksPerHour: 1001}},
-		`Config.Backoff.BlocksInRow: `:                     {Backoff: Backoff{BlocksInRow: -1}},
-		`Config.Backoff.FailuresInRow: `:                   {Backoff: Backoff{FailuresInRow: -1}},
+		`Config.Connections: `:                                        {Connections: -1},
+		`Config.MaxPaths: `:                                           {MaxPaths: -1},
+		`Config.Idle: `:                                               {Idle: -1},
+		`Config.Limits["gogle"]: can never match`:                     {Limits: map[string]Limits{"gogle": {}}},
+		`Config.Limits["Example.com"]: can never match`:               {Limits: map[string]Limits{"Example.com": {}}},
+		`Config.Limits["google"].Recipients: `:                        {Limits: map[string]Limits{"google": bad}},
+		`Config.Paths[mta1/google].Recipients: `:                      {Paths: map[Path]Limits{{"mta1", "google"}: bad}},
+		`Config.RouteConnections["mta1"]: 0`:                          {RouteConnections: map[string]int{"mta1": 0}},
+		`Config.ProviderConnections["google"]: -2`:                    {ProviderConnections: map[string]int{"google": -2}},
+		`Config.ProviderConnections["x"]: can never match`:            {ProviderConnections: map[string]int{"x": 1}},
+		`Config.Backoff.RateLimited: 5h0m0s is more than Max, 4h0m0s`: {Backoff: Backoff{RateLimited: 5 * time.Hour}},
+		`Config.Backoff.Blocked: 2h0m0s is more than Max, 1h0m0s`:     {Backoff: Backoff{Blocked: 2 * time.Hour, Max: time.Hour}},
+		`Config.Backoff.Max: -1ns is negative`:                        {Backoff: Backoff{Max: -1}},
+		`Config.Backoff.Max: -2ns is negative`:                        {Backoff: Backoff{RateLimited: time.Minute, Max: -2}},
+		`Config.Backoff.Network: `:                                    {Backoff: Backoff{Network: -1}},
+		`Config.Backoff.BlocksPerHour: 1001`:                          {Backoff: Backoff{BlocksPerHour: 1001}},
+		`Config.Backoff.BlocksInRow: `:                                {Backoff: Backoff{BlocksInRow: -1}},
+		`Config.Backoff.FailuresInRow: `:                              {Backoff: Backoff{FailuresInRow: -1}},
 	} {
 		if _, err := New(config); err == nil || !strings.HasPrefix(err.Error(), "throttle: "+want) {
 			t.Errorf("want %s, got %v", want, err)
 		}
+	}
+}
+
+// A Max below the defaults caps them; it is not refused.
+func TestBackoffMax(t *testing.T) {
+	for _, max := range []time.Duration{time.Nanosecond, time.Minute, time.Hour, 3 * time.Hour} {
+		l := newLimiter(t, Config{Backoff: Backoff{Max: max}})
+		for kind, length := range map[SignalKind]time.Duration{
+			SignalRateLimited: min(10*time.Minute, max), SignalBlocked: min(2*time.Hour, max), SignalNetworkFailure: min(5*time.Minute, max),
+		} {
+			p := Path{"mta1", string(kind)}
+			for range 20 {
+				l.ObserveAt(start, p, Signal{Kind: kind})
+			}
+			if s := l.StateAt(start, p); s.Until.Sub(start) != length {
+				t.Errorf("Max %v: %s stops for %v, want %v", max, kind, s.Until.Sub(start), length)
+			}
+		}
+	}
+	if _, err := New(Config{Backoff: Backoff{RateLimited: time.Hour, Max: time.Hour}}); err != nil {
+		t.Error(err)
 	}
 }
 
@@ -213,6 +237,83 @@ func TestForgetting(t *testing.T) {
 	}
 	if n := len(l.StatesAt(now)); n > 5 {
 		t.Errorf("%d paths are kept", n)
+	}
+}
+
+// A path that comes back from a stop, or has learnt lower limits, is kept as long as Idle however many others there are.
+func TestForgettingLearnt(t *testing.T) {
+	const idle = 3 * time.Hour
+	l := with(t, Limits{Connections: 10, MessagesPerConnection: 50}, Config{MaxPaths: 2, Idle: idle})
+	ramping, crowded, lowered := Path{"r", "ramping.example"}, Path{"r", "crowded.example"}, Path{"r", "lowered.example"}
+	l.ObserveAt(start, ramping, Signal{Kind: SignalRateLimited})
+	for range 9 {
+		l.AcquireAt(start, crowded, TokenConnection)
+	}
+	l.ObserveAt(start, crowded, Signal{Kind: SignalTooManyConnections})
+	for range 8 {
+		l.ReleaseAt(start, crowded, TokenConnection)
+	}
+	l.ObserveAt(start, crowded, Signal{Kind: SignalTooManyConnections}) // the last one: it stops for a minute, and ramps
+	l.ReleaseAt(start, crowded, TokenConnection)
+	l.ObserveAt(start, lowered, Signal{Kind: SignalTooManyMessages, Messages: 3})
+
+	flood := func(now time.Time) {
+		for i := range 50 {
+			p := Path{"r", fmt.Sprintf("d%d.example", i)}
+			l.AcquireAt(now, p, TokenConnection)
+			l.ReleaseAt(now, p, TokenConnection)
+		}
+		l.StatesAt(now) // A look from outside is no use.
+	}
+	has := func(now time.Time, p Path) *State {
+		for _, s := range l.StatesAt(now) {
+			if s.Path == p {
+				return &s
+			}
+		}
+		return nil
+	}
+	now := start.Add(idle - time.Second)
+	for at := start; at.Before(now); at = at.Add(10 * time.Minute) {
+		flood(at)
+	}
+	flood(now)
+	if s := has(now, ramping); s == nil || s.Phase != PhaseRamping || s.Limits.Connections != 1 {
+		t.Errorf("ramping: %+v", s)
+	}
+	if s := has(now, crowded); s == nil || s.Phase != PhaseRamping {
+		t.Errorf("crowded: %+v", s)
+	}
+	if s := has(now, lowered); s == nil || s.Limits.MessagesPerConnection != 3 {
+		t.Errorf("lowered: %+v", s)
+	}
+	now = start.Add(idle)
+	flood(now)
+	for _, p := range []Path{ramping, crowded, lowered} {
+		if s := has(now, p); s != nil {
+			t.Errorf("remembered longer than Idle: %+v", s)
+		}
+	}
+	if n := len(l.StatesAt(now)); n > 3 {
+		t.Errorf("%d paths are kept", n)
+	}
+
+	// What was learnt is worth nothing any more when its time has passed, though the path was used.
+	l = with(t, Limits{Connections: 10}, Config{MaxPaths: 2})
+	for range 3 {
+		l.AcquireAt(start, crowded, TokenConnection)
+	}
+	l.ObserveAt(start, crowded, Signal{Kind: SignalTooManyConnections})
+	for range 3 {
+		l.ReleaseAt(start, crowded, TokenConnection)
+	}
+	flood(start.Add(59 * time.Minute))
+	if s := has(start.Add(59*time.Minute), crowded); s == nil || s.Limits.Connections != 2 {
+		t.Errorf("crowded: %+v", s)
+	}
+	flood(start.Add(time.Hour))
+	if s := has(start.Add(time.Hour), crowded); s != nil {
+		t.Errorf("crowded is kept though its ceiling is gone: %+v", s)
 	}
 }
 
@@ -315,6 +416,8 @@ func BenchmarkAcquire(b *testing.B) {
 				for _, p := range paths {
 					l.AcquireAt(start, p, token)
 				}
+				// Asked for in another order than made in, as destinations are: neither memory nor map are then walked through.
+				rand.Shuffle(n, func(i, j int) { paths[i], paths[j] = paths[j], paths[i] })
 				b.ReportAllocs()
 				now, i := start, 0
 				for b.Loop() {

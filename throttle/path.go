@@ -7,7 +7,7 @@ import "time"
 type path struct {
 	limits Limits
 	open   int
-	// seen is the latest time that any call gave.
+	// seen is the latest time that a call that uses the path gave.
 	seen time.Time
 	// cause is the signal that stopped the path, empty when it is open. The stop lasts to until (which stays when the path
 	// is open again). From then on the path ramps: allowed connections, and open again when they reach goal.
@@ -40,10 +40,16 @@ const (
 
 // clock takes note of the time and returns the one to use: never before an earlier one, unless the clock was set back.
 func (p *path) clock(now time.Time) time.Time {
+	p.seen = p.look(now)
+	return p.seen
+}
+
+// look is clock without taking note: the path is not used.
+func (p *path) look(now time.Time) time.Time {
 	back := p.seen.Sub(now)
 	switch {
 	case back <= 0:
-		p.seen = now
+		return now
 	case back > clockSlack:
 		p.shift(now, -back)
 	}
@@ -67,9 +73,17 @@ func (p *path) shift(now time.Time, by time.Duration) {
 	}
 }
 
-// live reports whether forgetting the path would let the receiver be sent more than it may be.
-func (p *path) live(now time.Time) bool {
-	return p.open > 0 || now.Before(p.until) || p.messages.tokens(now) < 1 || p.connects.tokens(now) < 1
+// live reports whether forgetting the path would let the receiver be sent more than it may be. What was learnt counts only
+// until the path was not used for idle, as it ends for a path that nobody crowds out.
+func (p *path) live(now time.Time, idle time.Duration) bool {
+	if p.open > 0 || now.Before(p.until) || p.messages.tokens(now) < 1 || p.connects.tokens(now) < 1 {
+		return true
+	}
+	if p.cause == "" && p.ceiling == 0 && p.perConnection == 0 || now.Sub(p.seen) >= idle {
+		return false
+	}
+	p.effective(now) // forgets what was learnt too long ago
+	return p.cause != "" || p.ceiling > 0 || p.perConnection > 0
 }
 
 // effective are the limits as lowered by signals.

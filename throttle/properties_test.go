@@ -30,6 +30,7 @@ func TestLimiterProperties(t *testing.T) {
 		paths := []Path{{"a", "x.example"}, {"a", "y.example"}, {"b", "x.example"}, {"b", "z.example"}}
 		open := map[Path]int{}
 		taken := map[Path][]time.Time{}
+		last, used := map[Path]State{}, map[Path]time.Time{}
 		route := func(r string) (n int) {
 			for p, o := range open {
 				if p.Route == r {
@@ -89,8 +90,23 @@ func TestLimiterProperties(t *testing.T) {
 					Messages:   rapid.IntRange(0, 30).Draw(t, "messages"),
 				})
 			}
-			if s := l.StateAt(now, p); s.Open != open[p] {
+			s := l.StateAt(now, p)
+			if s.Open != open[p] {
 				t.Fatalf("%d open, want %d", s.Open, open[p])
+			}
+			// What a path is held back by, only time, its own successes or Idle take away, never other paths.
+			last[p], used[p] = s, now
+			have := map[Path]State{}
+			for _, s := range l.StatesAt(now) {
+				have[s.Path] = s
+			}
+			for q, before := range last {
+				if age := now.Sub(used[q]); age >= config.Idle || before.Phase == PhaseOpen {
+					continue
+				}
+				if after, ok := have[q]; !ok || after.Phase == PhaseOpen || after.Limits.Connections > before.Limits.Connections && after.Phase == PhaseStopped {
+					t.Fatalf("%v was forgotten: %+v, then %+v", q, before, after)
+				}
 			}
 		}
 		// Nothing holds for ever: with everything released, each path gives a connection and a message after the waits

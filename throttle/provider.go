@@ -4,8 +4,11 @@ import (
 	"bytes"
 	_ "embed"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/reputemail/repute/internal/domain"
 )
 
 //go:embed providers.json
@@ -25,8 +28,9 @@ type Provider struct {
 	Limits Limits `json:"limits"`
 	// Source says where the limits come from.
 	Source string `json:"source"`
-	// Date is when the source was last read, as 2006-01-02.
-	Date string `json:"date"`
+	// Date is when the source itself was last read, as 2006-01-02. Empty: unknown, as for limits that are known only from what
+	// others tell of the source, or that are a judgement.
+	Date string `json:"date,omitempty"`
 }
 
 // ParseProviders reads providers from JSON: an array of objects with the fields of Provider. It refuses unknown fields.
@@ -77,24 +81,15 @@ func (p Provider) validate() error {
 
 // validateHost refuses what no host name, as normalise leaves it, can equal.
 func validateHost(name string) error {
-	switch {
-	case name == "":
-		return fmt.Errorf("it is empty")
-	case strings.HasPrefix(name, "."):
-		return fmt.Errorf("it begins with a dot; a suffix matches whole labels without one")
-	case strings.HasSuffix(name, "."):
-		return fmt.Errorf("it ends in a dot, host names here do not")
-	case name != strings.ToLower(name):
-		return fmt.Errorf("it has upper-case letters, host names here do not")
-	case strings.Contains(name, ".."):
-		return fmt.Errorf("it has an empty label")
-	case len(name) > 253:
-		return fmt.Errorf("it is longer than 253 octets")
+	if strings.HasPrefix(name, ".") {
+		return errors.New("it begins with a dot; a suffix matches whole labels without one")
 	}
-	for _, r := range name {
-		if !strings.ContainsRune("abcdefghijklmnopqrstuvwxyz0123456789-_.", r) {
-			return fmt.Errorf("%q does not occur in a host name (write A-labels for IDNA)", r)
-		}
+	canonical, err := domain.Canonical(name)
+	if err != nil {
+		return fmt.Errorf("it %w", err)
+	}
+	if canonical != name {
+		return fmt.Errorf("host names here are lower case, A-labels and without a final dot: write %q", canonical)
 	}
 	return nil
 }

@@ -59,20 +59,22 @@ type Signal struct {
 
 // Backoff tunes the reactions to signals.
 type Backoff struct {
-	// RateLimited is how long a rate limit stops a path at first. Defaults to 10 minutes (Google, "Email sender
-	// guidelines").
+	// RateLimited is how long a rate limit stops a path at first. Not negative, at most Max. Defaults to 10 minutes (Google,
+	// "Email sender guidelines"), or Max if that is less.
 	RateLimited time.Duration
-	// Blocked is how long blocks suspend a path at first. Defaults to 2 hours (KumoMTA's production shaping rules).
+	// Blocked is how long blocks suspend a path at first. Not negative, at most Max. Defaults to 2 hours (KumoMTA's
+	// production shaping rules), or Max if that is less.
 	Blocked time.Duration
-	// BlocksPerHour within an hour suspend a path. At most 1000. Defaults to 5.
+	// BlocksPerHour within an hour suspend a path. Not negative, at most 1000. Defaults to 5.
 	BlocksPerHour int
-	// BlocksInRow within an hour and without a success between suspend a path. Defaults to 2.
+	// BlocksInRow within an hour and without a success between suspend a path. Not negative, at most 1000. Defaults to 2.
 	BlocksInRow int
-	// Network is how long failures stop a path at first. Defaults to 5 minutes.
+	// Network is how long failures stop a path at first. Not negative, at most Max. Defaults to 5 minutes, or Max if that is
+	// less.
 	Network time.Duration
-	// FailuresInRow of the network, without any reply between, stop a path. Defaults to 20.
+	// FailuresInRow of the network, without any reply between, stop a path. Not negative, at most 1000. Defaults to 20.
 	FailuresInRow int
-	// Max is the longest stop, whatever doubles or is asked for. Defaults to 4 hours.
+	// Max is the longest stop, whatever doubles or is asked for. Not negative. Defaults to 4 hours.
 	Max time.Duration
 }
 
@@ -86,54 +88,49 @@ const (
 	unlimitedGoal = 10
 )
 
-func (b Backoff) withDefaults() Backoff {
+// maxRow is the most blocks or failures that are counted.
+const maxRow = 1000
+
+// validate names the first field that was set to what it cannot be, and fills in the defaults of the others.
+func (b *Backoff) validate() error {
+	if b.Max < 0 {
+		return invalid("Max", "%v is negative", b.Max)
+	}
+	if b.Max == 0 {
+		b.Max = 4 * time.Hour
+	}
 	for _, f := range []struct {
+		name  string
 		field *time.Duration
 		value time.Duration
 	}{
-		{&b.RateLimited, 10 * time.Minute},
-		{&b.Blocked, 2 * time.Hour},
-		{&b.Network, 5 * time.Minute},
-		{&b.Max, 4 * time.Hour},
+		{"RateLimited", &b.RateLimited, 10 * time.Minute},
+		{"Blocked", &b.Blocked, 2 * time.Hour},
+		{"Network", &b.Network, 5 * time.Minute},
 	} {
-		if *f.field == 0 {
-			*f.field = f.value
+		switch {
+		case *f.field < 0:
+			return invalid(f.name, "%v is negative", *f.field)
+		case *f.field > b.Max:
+			return invalid(f.name, "%v is more than Max, %v", *f.field, b.Max)
+		case *f.field == 0:
+			*f.field = min(f.value, b.Max)
 		}
 	}
 	for _, f := range []struct {
+		name  string
 		field *int
 		value int
 	}{
-		{&b.BlocksPerHour, 5},
-		{&b.BlocksInRow, 2},
-		{&b.FailuresInRow, 20},
+		{"BlocksPerHour", &b.BlocksPerHour, 5},
+		{"BlocksInRow", &b.BlocksInRow, 2},
+		{"FailuresInRow", &b.FailuresInRow, 20},
 	} {
-		if *f.field == 0 {
+		switch {
+		case *f.field < 0 || *f.field > maxRow:
+			return invalid(f.name, "%d is not between 0 and %d", *f.field, maxRow)
+		case *f.field == 0:
 			*f.field = f.value
-		}
-	}
-	return b
-}
-
-func (b Backoff) validate() error {
-	for _, f := range []struct {
-		name  string
-		value time.Duration
-	}{
-		{"RateLimited", b.RateLimited}, {"Blocked", b.Blocked}, {"Network", b.Network},
-	} {
-		if f.value < 0 || f.value > b.Max {
-			return invalid(f.name, "%v is not between 0 and Max, %v", f.value, b.Max)
-		}
-	}
-	for _, f := range []struct {
-		name  string
-		value int
-	}{
-		{"BlocksPerHour", b.BlocksPerHour}, {"BlocksInRow", b.BlocksInRow}, {"FailuresInRow", b.FailuresInRow},
-	} {
-		if f.value < 0 || f.value > 1000 {
-			return invalid(f.name, "%d is not between 0 and 1000", f.value)
 		}
 	}
 	return nil

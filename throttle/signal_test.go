@@ -294,7 +294,10 @@ func TestRampHoldsOldSessions(t *testing.T) {
 // last signal, and between signals the path changes only for the better.
 func TestSignalProperties(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		b := Backoff{}.withDefaults()
+		var b Backoff
+		if err := b.validate(); err != nil {
+			t.Fatal(err)
+		}
 		limits := Limits{Connections: rapid.IntRange(0, 20).Draw(t, "connections"), MessagesPerConnection: rapid.IntRange(0, 100).Draw(t, "messages")}
 		p := &path{limits: limits, seen: start}
 		now := start

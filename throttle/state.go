@@ -2,8 +2,10 @@ package throttle
 
 import (
 	"cmp"
+	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -41,6 +43,26 @@ type State struct {
 	Connects int `json:"connects"`
 }
 
+// String is the state in one line, for logs: "mta1/google: stopped (rate-limited) until 2026-03-01T12:10:00Z, 0 connections of 1".
+func (s State) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s: %s", s.Path, s.Phase)
+	if s.Cause != "" {
+		fmt.Fprintf(&b, " (%s)", s.Cause)
+	}
+	if s.Phase == PhaseStopped {
+		b.WriteString(" until " + s.Until.Format(time.RFC3339))
+	}
+	fmt.Fprintf(&b, ", %d connection", s.Open)
+	if s.Open != 1 {
+		b.WriteByte('s')
+	}
+	if most := s.Limits.Connections; most > 0 {
+		fmt.Fprintf(&b, " of %d", most)
+	}
+	return b.String()
+}
+
 // StateAt is a snapshot of a path. A path that is not remembered is as good as new. It marks the path as used.
 func (l *Limiter) StateAt(now time.Time, key Path) State {
 	l.mu.Lock()
@@ -49,15 +71,15 @@ func (l *Limiter) StateAt(now time.Time, key Path) State {
 	if !ok {
 		p = l.newPath(now, key)
 	}
-	return p.state(now, key)
+	return p.state(p.clock(now), key)
 }
 
-// StatesAt are snapshots of all remembered paths, in the order of their routes and providers.
+// StatesAt are snapshots of all remembered paths, in the order of their routes and providers. It marks none as used.
 func (l *Limiter) StatesAt(now time.Time) []State {
 	var states []State
 	l.mu.Lock()
 	l.paths.All(func(key Path, p *path) bool {
-		states = append(states, p.state(now, key))
+		states = append(states, p.state(p.look(now), key))
 		return true
 	})
 	l.mu.Unlock()
@@ -67,8 +89,8 @@ func (l *Limiter) StatesAt(now time.Time) []State {
 	return states
 }
 
+// state is a snapshot. now is what clock or look gave.
 func (p *path) state(now time.Time, key Path) State {
-	now = p.clock(now)
 	s := State{
 		Path:       key,
 		Phase:      PhaseOpen,

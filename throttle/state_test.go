@@ -16,7 +16,7 @@ func TestStates(t *testing.T) {
 	for _, s := range l.StatesAt(start) {
 		got = append(got, s.Path)
 	}
-	if want := "[{a google} {a yahoo} {b google}]"; fmt.Sprint(got) != want {
+	if want := "[a/google a/yahoo b/google]"; fmt.Sprint(got) != want {
 		t.Errorf("%v, want %s", got, want)
 	}
 	l.StateAt(start, Path{"c", "google"})
@@ -46,5 +46,27 @@ func TestStateJSON(t *testing.T) {
 	}
 	if want := l.StateAt(start.Add(time.Minute), p); got != want || got.Reason != ReasonBackoff || got.Cause != SignalRateLimited || !got.Since.Equal(start) {
 		t.Errorf("%s: read back as\n%+v\nwant\n%+v", data, got, want)
+	}
+}
+
+// The embedded Path must not be all that is printed of a State.
+func TestStateString(t *testing.T) {
+	l := newLimiter(t, Config{})
+	p := Path{"mta1", "google"}
+	l.AcquireAt(start, p, TokenConnection)
+	if got, want := fmt.Sprint(l.StateAt(start, p)), "mta1/google: open, 1 connection of 5"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	l.ReleaseAt(start, p, TokenConnection)
+	l.ObserveAt(start, p, Signal{Kind: SignalRateLimited})
+	if got, want := fmt.Sprint(l.StateAt(start, p)), "mta1/google: stopped (rate-limited) until 2026-03-01T12:10:00Z, 0 connections of 1"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if got, want := fmt.Sprint(l.StateAt(start.Add(time.Hour), p)), "mta1/google: ramping (rate-limited), 0 connections of 1"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	l = newLimiter(t, Config{Limits: map[string]Limits{"google": {}}})
+	if got, want := fmt.Sprint(l.StateAt(start, p)), "mta1/google: open, 0 connections"; got != want {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }

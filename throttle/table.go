@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"golang.org/x/net/publicsuffix"
+
+	"github.com/reputemail/repute/internal/domain"
 )
 
 // maxOperators is how many operators a domain's MX hosts may have before the domain stands for itself.
@@ -109,7 +111,7 @@ func (t *Table) Providers() []Provider {
 // The result is never empty when domain is not; it is the same for the same hosts in another order. A name that the table
 // does not know always has a dot in it (a host of a single label gets one at its end) and never equals a known one.
 //
-// Names are expected as A-labels; case and one trailing dot do not matter. It takes about a microsecond for hosts that no
+// Names have U-labels or A-labels; case and one trailing dot do not matter. It takes about a microsecond for hosts that no
 // suffix matches: a caller keeps the answer with the destination.
 func (t *Table) Provider(domain string, mx []string) string {
 	domain = normalise(domain)
@@ -190,8 +192,13 @@ func (t *Table) match(host string) (name, suffix string) {
 	return "", ""
 }
 
-// normalise makes a host name comparable.
-func normalise(host string) string { return strings.ToLower(strings.TrimSuffix(host, ".")) }
+// normalise makes a name comparable. What is no domain name, such as an address literal, only becomes lower case.
+func normalise(name string) string {
+	if canonical, err := domain.Canonical(name); err == nil {
+		return canonical
+	}
+	return strings.ToLower(strings.TrimSuffix(name, "."))
+}
 
 // dotted makes a name of a single label different from every provider's name.
 func dotted(name string) string {

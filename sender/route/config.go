@@ -18,9 +18,9 @@ const (
 	FamilyIPv4First Family = "ipv4-first"
 	// FamilyIPv6First takes IPv6 and IPv4 addresses in turn, beginning with IPv6.
 	FamilyIPv6First Family = "ipv6-first"
-	// FamilyIPv4Only never uses IPv6.
+	// FamilyIPv4Only never uses IPv6. Mail to hosts that have no IPv4 address waits; see the package comment.
 	FamilyIPv4Only Family = "ipv4-only"
-	// FamilyIPv6Only never uses IPv4.
+	// FamilyIPv6Only never uses IPv4. Mail to hosts that have no IPv6 address waits; see the package comment.
 	FamilyIPv6Only Family = "ipv6-only"
 )
 
@@ -46,6 +46,11 @@ type Config struct {
 	// AllowLoopback lets mail exchangers have loopback addresses. Without it they have none: a stranger's domain whose MX is 127.0.0.1
 	// would make us talk to our own machine as if we were trusted there. For tests against servers on this machine. Defaults to false.
 	AllowLoopback bool
+	// AllowPrivate lets mail exchangers have addresses of private networks: those of RFC 1918, RFC 4193 and RFC 6598, reserved ones
+	// (240.0.0.0/4), and IPv6 addresses that stand for such IPv4 addresses (64:ff9b::/96, 2002::/16). Without it they have none: a stranger's
+	// domain whose MX is 10.0.0.1 would make us talk to the operator's own hosts, which may trust us. For networks with mail hosts of
+	// their own. Defaults to false.
+	AllowPrivate bool
 	// CacheSize is how many answers are remembered at most, the least recently used forgotten first. Defaults to 10,000.
 	CacheSize int
 	// MinTTL is for how long an answer is remembered at least, however short its time-to-live. Defaults to 1 minute.

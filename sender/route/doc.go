@@ -14,7 +14,11 @@
 //  6. The hosts are sorted by preference, equal ones shuffled anew on every call, and the first Config.MaxHosts with addresses are kept.
 //     A host name that is an alias is followed, though RFC 5321 section 5.1 forbids it: too many exist.
 //  7. Hosts without an address are left out. When no host is left the error is temporary if any lookup was, else permanent, 550 5.4.4.
-//     Unless Config.AllowLoopback, addresses that lead back to this machine are no addresses.
+//     Addresses that lead back to this machine, or into private networks, are no addresses, unless Config.AllowLoopback or
+//     Config.AllowPrivate. The same holds for address literals; Addrs, whose hosts the operator named, takes them all.
+//  8. When no host is left but one has an address of the family that Config.Family never uses, the error is temporary, 451 4.4.4. The address
+//     of the recipient is good and its host is up; what is missing is ours, and can be had while the mail waits. A permanent error
+//     would have good addresses taken for dead.
 //
 // The addresses of a host are in the order of Config.Family, within a family in the order in which the name server gave them
 // (RFC 5321 section 5.1).
@@ -22,6 +26,7 @@
 // Every failure is an *Error with a synthetic reply, so that it is classified like a receiver's own:
 //
 //	451 4.4.3   DNS lookup failed temporarily: …      time-out, SERVFAIL, REFUSED, malformed answers
+//	451 4.4.4   No mail host within reach: …          only addresses of a family that Config.Family never uses
 //	550 5.1.2   Domain not found (NXDOMAIN)           also for a name that no DNS name can be
 //	550 5.4.4   No usable mail host: …                no MX and no address; or MX hosts without addresses
 //	556 5.1.10  Domain takes no mail (null MX)

@@ -13,6 +13,21 @@ func TestDomain(t *testing.T) {
 	}
 }
 
+func FuzzDomain(f *testing.F) {
+	for _, s := range []string{"example.com", "EXAMPLE.com.", "例え。テスト", "a..b", "xn--", "[192.0.2.1]"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		d, ok := Domain(s)
+		if ok == (d == "") {
+			t.Fatalf("%q: %q, %v", s, d, ok)
+		}
+		if again, ok := Domain(d); ok && again != d {
+			t.Fatalf("%q: %q becomes %q", s, d, again)
+		}
+	})
+}
+
 func FuzzLiteral(f *testing.F) {
 	for _, s := range []string{"[192.0.2.1]", "[IPv6:2001:db8::1]", "[IPv6:]", "[]", "[IPv6:::ffff:192.0.2.1]", "[fe80::1%x]"} {
 		f.Add(s)

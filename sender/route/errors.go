@@ -64,6 +64,15 @@ func temporary(domain string, err error) *Error {
 	}
 }
 
+// outOfReach is the error for a domain whose hosts have only addresses of the family that Config.Family leaves out: temporary, because what
+// is missing is ours (RFC 3463 section 3.5, X.4.4: unable to route).
+func outOfReach(domain, why string) *Error {
+	return &Error{
+		Domain: domain, Temporary: true,
+		Reply: reply(451, bounce.Status{Class: 4, Subject: 4, Detail: 4}, "No mail host within reach: "+why),
+	}
+}
+
 // relayError is the error for a relay that has no address: temporary, because it is ours to mend.
 func relayError(host, why string) *Error {
 	return &Error{

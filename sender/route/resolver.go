@@ -98,7 +98,8 @@ func (r *Resolver) Resolve(ctx context.Context, domain string) (Destination, err
 }
 
 // Addrs finds the addresses of a host that the operator named, such as a relay, in the order in which to try them. host is a name or an IP
-// address, with or without brackets; "localhost" is this machine (RFC 6761 section 6.3). Loopback addresses are allowed here.
+// address, with or without brackets; "localhost" is this machine (RFC 6761 section 6.3). Config.AllowLoopback and Config.AllowPrivate do not
+// matter here: a relay is in the operator's own network as often as not, and no stranger named it.
 //
 // The error is an *Error that is always temporary, or the context's own: that our relay has no address is not the recipient's fault, and no
 // mail must bounce for it before its time.
@@ -156,8 +157,14 @@ func (r *Resolver) literal(domain string) (Destination, error) {
 	if addr.Is6() {
 		text = "[IPv6:" + addr.String() + "]"
 	}
-	list := r.order([]netip.Addr{addr}, r.cfg.AllowLoopback)
-	if len(list) == 0 {
+	list := r.order([]netip.Addr{addr}, false)
+	switch {
+	case len(list) > 0:
+	case r.usable(addr):
+		return Destination{}, outOfReach(text, text+": "+r.onlyOther())
+	case scopeOf(addr) == scopePrivate:
+		return Destination{}, permanent(text, unusable("a private address"))
+	default:
 		return Destination{}, permanent(text, unusable("the address can not be used"))
 	}
 	return Destination{
@@ -198,7 +205,7 @@ func (r *Resolver) lookup(ctx context.Context, domain string) (Destination, time
 	r.cfg.Shuffle(len(mxs), func(i, j int) { mxs[i], mxs[j] = mxs[j], mxs[i] })
 	slices.SortStableFunc(mxs, func(a, b dnsx.MX) int { return cmp.Compare(a.Preference, b.Preference) })
 	var failed *Error
-	var why []string
+	var why, other []string
 	for range maxBatches {
 		n := min(r.cfg.MaxHosts-len(dest.Hosts), len(mxs))
 		if n == 0 {
@@ -211,6 +218,8 @@ func (r *Resolver) lookup(ctx context.Context, domain string) (Destination, time
 			case len(h.host.Addrs) > 0:
 				dest.Hosts = append(dest.Hosts, h.host)
 				ttl = min(ttl, h.ttl)
+			case h.other:
+				other = append(other, h.host.Name+": "+r.onlyOther())
 			default:
 				why = append(why, h.host.Name+": "+h.why)
 			}
@@ -224,6 +233,8 @@ func (r *Resolver) lookup(ctx context.Context, domain string) (Destination, time
 		return dest, ttl, nil
 	case failed != nil:
 		return dest, 0, failed
+	case len(other) > 0:
+		return dest, 0, outOfReach(domain, other[0])
 	}
 	const shown = 3
 	text := strings.Join(why[:min(shown, len(why))], "; ")
@@ -244,6 +255,8 @@ func (r *Resolver) implicit(ctx context.Context, dest Destination) (Destination,
 		dest.Hosts = []Host{h.host}
 		dest.MX = []string{dest.Domain}
 		return dest, h.ttl, nil
+	case h.other:
+		return dest, 0, outOfReach(dest.Domain, dest.Domain+": "+r.onlyOther())
 	}
 	ttl := r.cfg.NegativeTTL
 	if h.err != nil {
@@ -257,11 +270,12 @@ func (r *Resolver) implicit(ctx context.Context, dest Destination) (Destination,
 	return dest, ttl, e
 }
 
-// found is what the lookup of one host gave: addresses, or why there are none.
+// found is what the lookup of one host gave: addresses, or why there are none. other says that there are some of the family that is never used.
 type found struct {
 	host      Host
 	ttl       time.Duration
 	temporary bool
+	other     bool
 	why       string
 	err       error
 }
@@ -289,15 +303,44 @@ func (r *Resolver) hostAddr(ctx context.Context, mx dnsx.MX) found {
 		return f
 	}
 	list, ttl, err := r.dns.Addrs(ctx, mx.Host, r.family)
-	if err != nil {
-		f.err, f.temporary, f.why = err, dnsx.KindOf(err) == dnsx.Temporary, r.noAddress(err)
-		return f
-	}
 	f.ttl = ttl
-	if f.host.Addrs = r.order(list, r.cfg.AllowLoopback); len(f.host.Addrs) == 0 {
+	switch {
+	case err != nil:
+		f.err, f.temporary, f.why = err, dnsx.KindOf(err) == dnsx.Temporary, r.noAddress(err)
+	case slices.ContainsFunc(list, func(a netip.Addr) bool { return scopeOf(a) == scopePrivate }):
+		f.why = "only private addresses"
+	default:
 		f.why = "only addresses that can not be used"
 	}
+	if f.host.Addrs = r.order(list, false); len(f.host.Addrs) == 0 && (err == nil || dnsx.KindOf(err) == dnsx.NoData) {
+		r.lookOther(ctx, &f)
+	}
 	return f
+}
+
+// lookOther looks whether a host without an address that is used has one of the family that Config.Family leaves out.
+func (r *Resolver) lookOther(ctx context.Context, f *found) {
+	family := dnsx.IPv4
+	switch r.family {
+	case dnsx.Both:
+		return
+	case dnsx.IPv4:
+		family = dnsx.IPv6
+	}
+	list, _, err := r.dns.Addrs(ctx, f.host.Name, family)
+	if dnsx.KindOf(err) == dnsx.Temporary {
+		f.err, f.temporary = err, true
+	}
+	f.other = slices.ContainsFunc(list, r.usable)
+}
+
+// onlyOther says that there are addresses of the other family only.
+func (r *Resolver) onlyOther() string {
+	name := "IPv6"
+	if r.family == dnsx.IPv6 {
+		name = "IPv4"
+	}
+	return "only " + name + " addresses, and Config.Family is " + string(r.cfg.Family)
 }
 
 // noAddress is why a host has no address, in a few words.
@@ -313,14 +356,27 @@ func (r *Resolver) noAddress(err error) string {
 	return "no address"
 }
 
-// order puts addresses into the order of Config.Family and leaves out those that can not be a mail host's.
-func (r *Resolver) order(list []netip.Addr, loopback bool) []netip.Addr {
+// usable reports whether an address can be that of a mail host that a stranger named.
+func (r *Resolver) usable(a netip.Addr) bool {
+	switch scopeOf(a) {
+	case scopePublic:
+		return true
+	case scopeLoopback:
+		return r.cfg.AllowLoopback
+	case scopePrivate:
+		return r.cfg.AllowPrivate
+	}
+	return false
+}
+
+// order puts addresses into the order of Config.Family and leaves out those that can not be a mail host's, or for a relay only those that
+// lead to no host at all.
+func (r *Resolver) order(list []netip.Addr, relay bool) []netip.Addr {
 	var four, six []netip.Addr
 	for _, a := range list {
 		a = a.Unmap()
 		switch {
-		case a.IsUnspecified(), a.IsMulticast(), a.IsLinkLocalUnicast(), a.Is4() && (a.As4()[0] == 0 || a.As4()[0] == 255):
-		case a.IsLoopback() && !loopback:
+		case !r.usable(a) && !(relay && scopeOf(a) != scopeNone):
 		case a.Is4():
 			four = append(four, a)
 		default:

@@ -25,6 +25,12 @@ var (
 	six1  = netip.MustParseAddr("2001:db8::1")
 	six2  = netip.MustParseAddr("2001:db8::2")
 	loop  = netip.MustParseAddr("127.0.0.1")
+
+	private = []netip.Addr{
+		netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("172.31.255.255"), netip.MustParseAddr("192.168.0.1"),
+		netip.MustParseAddr("100.64.0.1"), netip.MustParseAddr("240.0.0.1"), netip.MustParseAddr("fd00::1"),
+		netip.MustParseAddr("64:ff9b:1::c000:201"), netip.MustParseAddr("64:ff9b::10.0.0.1"),
+	}
 )
 
 // world is a name server and a Resolver that asks it.
@@ -209,10 +215,42 @@ func TestResolve(t *testing.T) {
 
 		{name: "IPv4 only, but there is none", cfg: Config{Family: FamilyIPv4Only}, domain: "example.com", setup: func(w *world) {
 			w.mx("example.com", 10, "mx1.example.com", six1)
-		}, reply: "550 5.4.4 No usable mail host: mx1.example.com: no IPv4 address"},
+		}, reply: "451 4.4.4 No mail host within reach: mx1.example.com: only IPv6 addresses, and Config.Family is ipv4-only", temp: true},
 		{name: "IPv6 only, but there is none", cfg: Config{Family: FamilyIPv6Only}, domain: "example.com", setup: func(w *world) {
 			w.mx("example.com", 10, "mx1.example.com", four1)
-		}, reply: "550 5.4.4 No usable mail host: mx1.example.com: no IPv6 address"},
+		}, reply: "451 4.4.4 No mail host within reach: mx1.example.com: only IPv4 addresses, and Config.Family is ipv6-only", temp: true},
+		{name: "IPv4 only, the domain itself has IPv6 only", cfg: Config{Family: FamilyIPv4Only}, domain: "example.com", setup: func(w *world) {
+			w.addr("example.com", six1)
+		}, reply: "451 4.4.4 No mail host within reach: example.com: only IPv6 addresses, and Config.Family is ipv4-only", temp: true},
+		{name: "IPv4 only, one host has IPv6, one nothing", cfg: Config{Family: FamilyIPv4Only}, domain: "example.com", setup: func(w *world) {
+			w.mx("example.com", 10, "mx1.example.com")
+			w.mx("example.com", 20, "mx2.example.com", six1, loop)
+		}, reply: "451 4.4.4 No mail host within reach: mx2.example.com: only IPv6 addresses, and Config.Family is ipv4-only", temp: true},
+		{name: "IPv4 only, there is no address at all", cfg: Config{Family: FamilyIPv4Only}, domain: "example.com", setup: func(w *world) {
+			w.mx("example.com", 10, "mx1.example.com")
+			w.ok(w.dns.AddTXT("mx1.example.com", "x"))
+		}, reply: "550 5.4.4 No usable mail host: mx1.example.com: no IPv4 address"},
+		{name: "IPv4 only, IPv6 is of no use either", cfg: Config{Family: FamilyIPv4Only}, domain: "example.com", setup: func(w *world) {
+			w.mx("example.com", 10, "mx1.example.com", netip.MustParseAddr("::1"), netip.MustParseAddr("fd00::1"))
+		}, reply: "550 5.4.4 No usable mail host: mx1.example.com: no IPv4 address"},
+		{name: "IPv4 only, whether there is IPv6 is not known", cfg: Config{Family: FamilyIPv4Only}, domain: "example.com", setup: func(w *world) {
+			w.mx("example.com", 10, "mx1.example.com")
+			w.ok(w.dns.AddTXT("mx1.example.com", "x"))
+			w.ok(w.dns.SetServFail("mx1.example.com", "AAAA"))
+		}, reply: "451 4.4.3 DNS lookup failed temporarily: AAAA mx1.example.com: SERVFAIL", temp: true},
+
+		{name: "private", domain: "example.com", setup: func(w *world) {
+			w.mx("example.com", 10, "mx1.example.com", private...)
+		}, reply: "550 5.4.4 No usable mail host: mx1.example.com: only private addresses"},
+		{name: "private beside another", domain: "example.com", setup: func(w *world) {
+			w.mx("example.com", 10, "mx1.example.com", append(private, four1)...)
+		}, want: "10 mx1.example.com 192.0.2.1;"},
+		{name: "private allowed, loopback not", cfg: Config{AllowPrivate: true}, domain: "example.com", setup: func(w *world) {
+			w.mx("example.com", 10, "mx1.example.com", private[0], private[len(private)-1], loop, netip.MustParseAddr("64:ff9b::127.0.0.1"))
+		}, want: "10 mx1.example.com 10.0.0.1 64:ff9b::a00:1;"},
+		{name: "private literal", domain: "[10.0.0.1]", reply: "550 5.4.4 No usable mail host: a private address"},
+		{name: "private IPv6 literal", domain: "[IPv6:fd00::1]", dest: "[IPv6:fd00::1]", reply: "550 5.4.4 No usable mail host: a private address"},
+		{name: "private literal allowed", cfg: Config{AllowPrivate: true}, domain: "[10.0.0.1]", want: "0 [10.0.0.1] 10.0.0.1;"},
 
 		{name: "at most MaxHosts", cfg: Config{MaxHosts: 2, Shuffle: sameOrder}, domain: "example.com", setup: func(w *world) {
 			for i := range 6 {
@@ -252,7 +290,8 @@ func TestResolve(t *testing.T) {
 		{name: "open literal", domain: "[192.0.2.1", reply: "550 5.1.2 "},
 		{name: "unknown literal", domain: "[x400:c=de]", reply: "550 5.1.2 "},
 		{name: "loopback literal", domain: "[127.0.0.1]", reply: "550 5.4.4 "},
-		{name: "IPv6 literal over IPv4", cfg: Config{Family: FamilyIPv4Only}, domain: "[IPv6:2001:db8::1]", reply: "550 5.4.4 "},
+		{name: "IPv6 literal over IPv4", cfg: Config{Family: FamilyIPv4Only}, domain: "[IPv6:2001:db8::1]",
+			reply: "451 4.4.4 No mail host within reach: [IPv6:2001:db8::1]: only IPv6 addresses, and Config.Family is ipv4-only", temp: true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -2,6 +2,7 @@ package sendertest_test
 
 import (
 	"crypto/tls"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -182,6 +183,23 @@ func TestServerAuth(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestServerAuthLine: a response may be longer than a command, but not in the command (RFC 4954 section 4).
+func TestServerAuthLine(t *testing.T) {
+	bubble(t, func(t *testing.T, n *sendertest.Network) {
+		secret := strings.Repeat("s", 2000)
+		s := startServer(t, n, sendertest.ServerConfig{Auth: map[string]string{"user": secret}})
+		response := base64.StdEncoding.EncodeToString([]byte("\x00user\x00" + secret))
+		for input, want := range map[string]string{
+			"EHLO a\r\nAUTH PLAIN " + response + "\r\nQUIT\r\n":    "250 500 221",
+			"EHLO a\r\nAUTH PLAIN\r\n" + response + "\r\nQUIT\r\n": "250 334 235 221",
+		} {
+			if got := strings.Join(talk(t, n, s.Addr(), input), " "); got != want {
+				t.Errorf("replies %s, want %s", got, want)
+			}
+		}
+	})
 }
 
 // codeOf is the reply code in an error of go-smtp's client; 0 for none.
