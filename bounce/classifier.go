@@ -1,6 +1,7 @@
 package bounce
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"slices"
@@ -34,13 +35,14 @@ type compiledRule struct {
 	none     uint16   // slot that must not be, or noSlot
 	codes    []codeRange
 	statuses []statusPattern
-	late     bool // cannot match before RCPT
+	only     map[string]bool // the words that the text may have, or nil
+	late     bool            // cannot match before RCPT
 }
 
 // codeRange is the basic codes from lo to hi.
 type codeRange struct{ lo, hi int }
 
-// statusPattern is an enhanced code with -1 for any.
+// statusPattern is an enhanced code with -1 for any; the zero one is for none.
 type statusPattern struct{ class, subject, detail int }
 
 // scratch is what one call of Classify needs.
@@ -50,7 +52,7 @@ type scratch struct {
 	seen  []uint16
 }
 
-// NewClassifier compiles the rules. It fails when one of cfg.Rules is malformed, has a name twice, does not win one of its
+// NewClassifier compiles the rules, of which it keeps a copy. It fails when one of cfg.Rules is malformed, has a name twice, does not win one of its
 // own Match replies or wins one of its Avoid replies; the error names the rule and the reason.
 func NewClassifier(cfg Config) (*Classifier, error) {
 	builtin, err := builtinRules()
@@ -64,7 +66,7 @@ func NewClassifier(cfg Config) (*Classifier, error) {
 		}
 		own[r.Name] = true
 	}
-	c := &Classifier{rules: slices.Clone(cfg.Rules)}
+	c := &Classifier{rules: cloneRules(cfg.Rules)}
 	for _, r := range builtin {
 		if !own[r.Name] {
 			c.rules = append(c.rules, r)
@@ -87,8 +89,8 @@ func NewClassifier(cfg Config) (*Classifier, error) {
 	return c, nil
 }
 
-// Rules returns a copy of the rules, in order of precedence.
-func (c *Classifier) Rules() []Rule { return slices.Clone(c.rules) }
+// Rules returns a copy of the rules, in order of precedence. It shares nothing with the Classifier.
+func (c *Classifier) Rules() []Rule { return cloneRules(c.rules) }
 
 // compile builds the automaton and the conditions from c.rules.
 func (c *Classifier) compile() error {
@@ -185,7 +187,20 @@ func compileRule(r *Rule, slot func([]string) (uint16, error)) (compiledRule, er
 		}
 		k.none = n
 	}
+	if len(r.Only) > 0 {
+		k.only = make(map[string]bool, len(r.Only))
+		for _, w := range r.Only {
+			if strings.Contains(w, " ") || !inNormalForm(w, strings.TrimSpace(string(appendNormal(nil, []string{w})))) {
+				return k, fmt.Errorf("field Only: %q is no single word in normal form", w)
+			}
+			k.only[w] = true
+		}
+	}
 	for _, s := range r.Codes {
+		if s == "none" {
+			k.codes = append(k.codes, codeRange{0, 0})
+			continue
+		}
 		lo, err1 := strconv.Atoi(strings.ReplaceAll(s, "x", "0"))
 		hi, err2 := strconv.Atoi(strings.ReplaceAll(s, "x", "9"))
 		if len(s) != 3 || err1 != nil || err2 != nil || strings.Contains(strings.TrimRight(s, "x"), "x") || lo < 200 || hi > 599 {
@@ -194,6 +209,10 @@ func compileRule(r *Rule, slot func([]string) (uint16, error)) (compiledRule, er
 		k.codes = append(k.codes, codeRange{lo, hi})
 	}
 	for _, s := range r.Statuses {
+		if s == "none" {
+			k.statuses = append(k.statuses, statusPattern{})
+			continue
+		}
 		p, ok := parsePattern(s)
 		if !ok {
 			return k, fmt.Errorf("field Statuses: %q is no enhanced code like 5.1.1, x.1.1 or 5.7.x", s)
@@ -224,7 +243,7 @@ func parsePattern(s string) (statusPattern, bool) {
 }
 
 func (p statusPattern) matches(s Status) bool {
-	return !s.IsZero() && (p.class < 0 || p.class == s.Class) && (p.subject < 0 || p.subject == s.Subject) && (p.detail < 0 || p.detail == s.Detail)
+	return s.IsZero() == (p == statusPattern{}) && (p.class < 0 || p.class == s.Class) && (p.subject < 0 || p.subject == s.Subject) && (p.detail < 0 || p.detail == s.Detail)
 }
 
 // Classify says what a reply means. Provider is the name of the receiver's provider, or empty when it is not known: rules
@@ -239,13 +258,13 @@ func (c *Classifier) Classify(provider string, r Reply) Verdict {
 	clear(s.seen)
 	c.auto.scan(s.text, s.found, s.seen)
 	v := Verdict{Category: Other, Scope: ScopeMessage, Permanent: permanent(r)}
-	if rule := c.winner(provider, &r, s.found); rule != nil {
+	if rule := c.winner(provider, &r, s); rule != nil {
 		v.Category, v.Scope, v.Rule, v.Remedy = rule.Category, rule.Scope, rule.Name, rule.Remedy
 		if rule.Suppress && r.Code == 0 && r.Status.IsZero() {
 			v.Permanent = true // a bounce that quotes no code, about an address that is gone
 		}
 		v.Permanent = v.Permanent && !rule.Temporary
-		v.Suppress = v.Permanent && rule.Suppress && (!r.Local || rule.Category == BadDomain)
+		v.Suppress = v.Permanent && rule.Suppress && rule.maySuppress(&r)
 	} else if v.Permanent {
 		v.Rule = "default/permanent"
 	} else {
@@ -267,9 +286,9 @@ func permanent(r Reply) bool {
 	return r.Status.Class == 5
 }
 
-// winner is the first rule whose conditions all hold, or nil.
-func (c *Classifier) winner(provider string, r *Reply, found []uint64) *Rule {
-	marked := func(slot uint16) bool { return found[slot/64]&(1<<(slot%64)) != 0 }
+// winner is the first rule whose conditions all hold for a reply that was scanned into s, or nil.
+func (c *Classifier) winner(provider string, r *Reply, s *scratch) *Rule {
+	marked := func(slot uint16) bool { return s.found[slot/64]&(1<<(slot%64)) != 0 }
 next:
 	for i, first := range c.first {
 		if first != noSlot && !marked(first) {
@@ -288,12 +307,23 @@ next:
 			len(rule.Stages) > 0 && !slices.Contains(rule.Stages, r.Stage),
 			len(rule.Providers) > 0 && !slices.Contains(rule.Providers, provider),
 			len(k.codes) > 0 && !slices.ContainsFunc(k.codes, func(g codeRange) bool { return g.lo <= r.Code && r.Code <= g.hi }),
-			len(k.statuses) > 0 && !slices.ContainsFunc(k.statuses, func(p statusPattern) bool { return p.matches(r.Status) }):
+			len(k.statuses) > 0 && !slices.ContainsFunc(k.statuses, func(p statusPattern) bool { return p.matches(r.Status) }),
+			k.only != nil && !consistsOf(s.text, k.only):
 			continue
 		}
 		return rule
 	}
 	return nil
+}
+
+// consistsOf reports whether all words of a text in normal form are among words.
+func consistsOf(text []byte, words map[string]bool) bool {
+	for w := range bytes.FieldsSeq(text) {
+		if !words[string(w)] {
+			return false
+		}
+	}
+	return true
 }
 
 // Verify holds every rule against its own evidence: it must win each of its Match replies and none of its Avoid replies.

@@ -23,6 +23,7 @@ func checkVerdict(t interface {
 		v.Permanent && 400 <= r.Code && r.Code < 500,
 		v.Scope == ScopeRecipient && beforeRcpt(r.Stage),
 		v.Suppress && r.Local && v.Category != BadDomain,
+		v.Suppress && (r.Code == 552 || r.Code == 521 || r.Code/10 == 50 || r.Code/10 == 53),
 		v.RetryAfter != 0 && (v.Permanent || v.RetryAfter < 0 || v.RetryAfter > maxRetryAfter):
 		t.Fatalf("%q (%s): %+v", r.String(), r.Stage, v)
 	}
@@ -55,11 +56,41 @@ func TestReplies(t *testing.T) {
 	})
 }
 
+// A good address that is suppressed is the worst mistake: none of these may, whoever says it.
 func TestInnocent(t *testing.T) {
 	c := newBuiltin(t)
 	lines(t, "innocent.txt", func(line string) {
-		if v := c.Classify("", ParseReply(line)); v.Suppress {
-			t.Errorf("%q suppresses as %s by %s", line, v.Category, v.Rule)
+		for _, provider := range []string{"", "google", "office365", "orange", "qq"} {
+			r := ParseReply(line)
+			for _, stage := range []Stage{"", StageRcpt, StageData, StageDot} {
+				r.Stage = stage
+				if v := c.Classify(provider, r); v.Suppress {
+					t.Errorf("%q (%s, %s) suppresses as %s by %s", line, provider, stage, v.Category, v.Rule)
+				}
+			}
+		}
+	})
+}
+
+// The other mistake: each of these suppresses, but not when it answers for all recipients of a message at once and its
+// enhanced code does not say that it is about an address.
+func TestDead(t *testing.T) {
+	c := newBuiltin(t)
+	lines(t, "dead.txt", func(line string) {
+		r := ParseReply(line)
+		for _, stage := range []Stage{"", StageRcpt, StageDot} {
+			r.Stage = stage
+			v := c.Classify("", r)
+			checkVerdict(t, r, v)
+			if want := stage != StageDot || r.Status.Subject == 1; v.Suppress != want && !strings.HasPrefix(v.Rule, "postfix/") {
+				t.Errorf("%q (%s): suppress %v as %s by %s", line, stage, v.Suppress, v.Category, v.Rule)
+			}
+		}
+		for _, code := range []int{450, 501, 521, 535, 552} {
+			r.Stage, r.Code = "", code
+			if v := c.Classify("", r); v.Suppress {
+				t.Errorf("%q with code %d suppresses by %s", line, code, v.Rule)
+			}
 		}
 	})
 }
@@ -121,11 +152,17 @@ func TestStageAndProvider(t *testing.T) {
 		{"", StageDot, "550 5.7.29 No", AuthFailure, false},
 		{"google", StageDot, "550 5.7.27 No", AuthFailure, false},
 		{"", StageDot, "550 5.7.27 No", SenderRejected, false},
-		{"outlook", StageRcpt, "550 5.5.0 Requested action not taken: mailbox unavailable", BadMailbox, true},
+		{"outlook", StageRcpt, "550 5.5.0 Action not taken: mailbox unavailable", BadMailbox, true},
 		{"", "", "550", Other, false},
 		{"", "", "450", Other, false},
 		{"", "", "551", BadMailbox, false},
 		{"", "", "550 5.1.1", BadMailbox, true},
+		{"", StageData, "554 5.5.1 Error: no valid recipients", ProtocolError, false},
+		{"", StageData, "550 no such user here", BadMailbox, false},
+		{"", StageDot, "550 5.2.1 mailbox disabled", InactiveMailbox, false},
+		{"", StageDot, "550 5.1.1 no such user here", BadMailbox, true},
+		{"office365", StageConnect, "550 5.7.511 Access denied, banned sender[192.0.2.7]", ReputationBlock, false},
+		{"qq", StageMail, "550 发信频率过高，请稍后再试", RateLimited, false},
 	} {
 		r := ParseReply(tt.text)
 		r.Stage = tt.stage
@@ -157,10 +194,15 @@ func TestPermanence(t *testing.T) {
 		{"452 4.2.2 mailbox full", false, 0},
 		{"550 Sender frequency limited", false, 0},
 		{"554 HL:ITC", false, 0},
-		{"550 5.2.1 The user you are trying to contact is receiving mail too quickly", false, 0},
-		{"550 192.0.2.1 has sent too many messages this hour. IB504", false, 0},
+		{"550 5.2.1 This user is receiving mail too quickly", false, 0},
+		{"550 192.0.2.1 sends too much. IB504", false, 0},
 		{"451 4.7.1 Greylisted, try again in 5 minutes", false, 5 * time.Minute},
 		{"550 Greylisted, retry in 300 seconds", false, 5 * time.Minute},
+		{"550 发信频率过高，请稍后再试", false, 0},
+		{"550 5.1.1 Service unavailable, mailbox server is down for maintenance", false, 0},
+		{"550 5.1.1 Recipient verify failed: callout timed out", false, 0},
+		{"550 5.1.2 temporary DNS failure", false, 0},
+		{"550 5.7.1 Mailbox temporarily blocked because of too much incoming mail", false, 0},
 	} {
 		v := c.Classify("", ParseReply(tt.text))
 		if v.Permanent != tt.permanent || v.RetryAfter != tt.retry {
@@ -189,7 +231,7 @@ func TestVerdictsKeepTheirPromises(t *testing.T) {
 		r.Stage = rapid.SampledFrom(append(stages(), "")).Draw(t, "stage")
 		r.Local = rapid.Bool().Draw(t, "local")
 		if rapid.Bool().Draw(t, "other code") {
-			r.Code = rapid.SampledFrom([]int{0, 421, 450, 451, 452, 500, 550, 552, 554}).Draw(t, "code")
+			r.Code = rapid.SampledFrom([]int{0, 421, 450, 451, 452, 500, 521, 535, 550, 552, 554}).Draw(t, "code")
 		}
 		checkVerdict(t, r, c.Classify(rapid.SampledFrom([]string{"", "google", "docomo"}).Draw(t, "provider"), r))
 	})
@@ -218,9 +260,9 @@ func BenchmarkClassify(b *testing.B) {
 	c := newBuiltin(b)
 	for name, text := range map[string]string{
 		"short": "550 5.1.1 <a@example.com>: Recipient address rejected: User unknown in virtual mailbox table",
-		"long": "550-5.7.26 This mail has been blocked because the sender is unauthenticated.\r\n" +
+		"long": "550-5.7.26 Your mail is refused since nothing authenticates the sender.\r\n" +
 			"550-5.7.26 All senders must authenticate with either SPF or DKIM.\r\n550-5.7.26 Results: DKIM = did not pass\r\n" +
-			"550-5.7.26 SPF [example.com] with ip: [192.0.2.1] = did not pass.\r\n550 5.7.26 See https://support.example.net/help - gsmtp",
+			"550-5.7.26 SPF [example.com], ip: [192.0.2.1] = fail.\r\n550 5.7.26 See https://support.example.net/help - gsmtp",
 		"unknown": "550 Nothing that anybody knows about",
 	} {
 		b.Run(name, func(b *testing.B) {

@@ -30,8 +30,19 @@
 //
 // A reply that no rule knows falls to one of the default rules, named "default/…", which never suppress.
 //
-// Three things hold for every verdict, whatever the rules: a reply of our own making or a 4yz is never turned into a
-// suppression; a reply that came before RCPT says nothing about a mailbox; and a verdict that suppresses is about the
-// recipient, permanent, and one of BadMailbox, BadDomain and InactiveMailbox. The exception to the first is a Local reply
-// with a permanent fact from DNS: a domain that does not exist or that publishes a null MX (RFC 7505).
+// To suppress a good address is the worst mistake, and what receivers write has no end. So the built-in rules suppress by a
+// provider's own token; by an enhanced code about the address (5.1.1) together with text that says the same and none that
+// casts doubt on it (rules/shared/phrases.json: words about us, about blocking, limits, quotas and what passes); or when
+// every word of the text is known and together they say that the address is dead. What only seems to say so has the
+// category and does not suppress: rules named "…/unsure" and "…-unsure".
+//
+// These things hold for every verdict, whatever the rules:
+//
+//   - A reply of our own making or a 4yz is never turned into a suppression. The exception is a Local reply with a permanent
+//     fact from DNS: a domain that does not exist or that publishes a null MX (RFC 7505).
+//   - Nor is one whose code is about commands, authentication, the whole host or storage (50x, 53x, 521, 552).
+//   - Nor is one at StageData or StageDot, which is to all recipients at once, unless its enhanced code is about an address
+//     or the rule is of TierToken.
+//   - A reply that came before RCPT says nothing about a mailbox.
+//   - A verdict that suppresses is about the recipient, permanent, and one of BadMailbox, BadDomain and InactiveMailbox.
 package bounce

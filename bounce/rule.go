@@ -52,9 +52,11 @@ type Rule struct {
 	Stages []Stage `json:"stages,omitempty"`
 	// Local limits the rule to replies that our own side made. Defaults to false: both kinds.
 	Local bool `json:"local,omitempty"`
-	// Codes limits the rule to these basic codes: "550", "55x", "5xx". Defaults to any, also none.
+	// Codes limits the rule to these basic codes: "550", "55x", "5xx", and "none" for a reply without one. Defaults to any,
+	// also none.
 	Codes []string `json:"codes,omitempty"`
-	// Statuses limits the rule to these enhanced codes: "5.1.1", "x.1.1", "5.7.x". Defaults to any, also none.
+	// Statuses limits the rule to these enhanced codes: "5.1.1", "x.1.1", "5.7.x", and "none" for a reply without one.
+	// Defaults to any, also none.
 	Statuses []string `json:"statuses,omitempty"`
 	// Any lists phrases of which at least one must occur.
 	Any []string `json:"any,omitempty"`
@@ -64,6 +66,8 @@ type Rule struct {
 	All []string `json:"all,omitempty"`
 	// None lists phrases of which none may occur.
 	None []string `json:"none,omitempty"`
+	// Only lists words: the text must have no others. A text without words has none. Defaults to any text.
+	Only []string `json:"only,omitempty"`
 
 	// Category and Scope are those of the verdict. Required.
 	Category Category `json:"category"`
@@ -72,7 +76,9 @@ type Rule struct {
 	// the code. There is no way to make a 4yz permanent.
 	Temporary bool `json:"temporary,omitempty"`
 	// Suppress makes a permanent verdict suppress the address. Only with ScopeRecipient and one of BadMailbox, BadDomain and
-	// InactiveMailbox, and not with Temporary. Defaults to false.
+	// InactiveMailbox, and not with Temporary. Whatever the rule, a code 50x, 521, 53x or 552 does not suppress; and at
+	// StageData and StageDot, where a reply is to all recipients at once, only a rule of TierToken or an enhanced code x.1.x
+	// does. Defaults to false.
 	Suppress bool `json:"suppress,omitempty"`
 	// Remedy is one sentence that tells the operator what to do. Defaults to none.
 	Remedy string `json:"remedy,omitempty"`
@@ -93,13 +99,13 @@ type Sample struct {
 	Stage    Stage  `json:"stage,omitempty"`
 }
 
-// UnmarshalJSON reads a string as the text of the reply, or an object.
+// UnmarshalJSON reads a string as the text of the reply, or an object. It refuses unknown fields.
 func (s *Sample) UnmarshalJSON(b []byte) error {
 	if len(b) > 0 && b[0] == '"' {
 		return json.Unmarshal(b, &s.Reply)
 	}
 	type plain Sample // without this method
-	return json.Unmarshal(b, (*plain)(s))
+	return strictJSON(b, (*plain)(s))
 }
 
 // tier is Tier, or its default.
@@ -148,6 +154,39 @@ func (r *Rule) validate() error {
 		}
 	}
 	return nil
+}
+
+// maySuppress reports whether a reply is one by which a rule that suppresses may do so.
+func (r *Rule) maySuppress(reply *Reply) bool {
+	switch c := reply.Code; {
+	case reply.Local && r.Category != BadDomain:
+		return false
+	case c/10 == 50 || c/10 == 53 || c == 521 || c == 552:
+		// Commands, authentication, the host as a whole (RFC 7504 section 4) and storage: never a mailbox that is not there.
+		return false
+	case reply.Stage == StageData || reply.Stage == StageDot:
+		// An answer to all recipients at once.
+		return r.tier() == TierToken || reply.Status.Subject == 1
+	}
+	return true
+}
+
+// clone is a copy that shares nothing with r.
+func (r Rule) clone() Rule {
+	for _, list := range []*[]string{&r.Providers, &r.Codes, &r.Statuses, &r.Any, &r.With, &r.All, &r.None, &r.Only} {
+		*list = slices.Clone(*list)
+	}
+	r.Stages, r.Match, r.Avoid = slices.Clone(r.Stages), slices.Clone(r.Match), slices.Clone(r.Avoid)
+	return r
+}
+
+// cloneRules is a copy that shares nothing with rules.
+func cloneRules(rules []Rule) []Rule {
+	out := make([]Rule, len(rules))
+	for i, r := range rules {
+		out[i] = r.clone()
+	}
+	return out
 }
 
 // suppressible reports whether a verdict of this category may suppress an address.

@@ -2,6 +2,8 @@ package bounce
 
 import (
 	"encoding/json"
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -57,6 +59,8 @@ func TestConfigRefusesRules(t *testing.T) {
 		"Stages":                 func(r *Rule) { r.Stages = []Stage{"RCPT"} },
 		"Codes":                  func(r *Rule) { r.Codes = []string{"5x0"} },
 		"Statuses":               func(r *Rule) { r.Statuses = []string{"5.1"} },
+		"single word":            func(r *Rule) { r.Only = []string{"two words"} },
+		"no single word":         func(r *Rule) { r.Only = []string{"Upper"} },
 		"normal form":            func(r *Rule) { r.Any = []string{"Partner-limit"} },
 		"braces":                 func(r *Rule) { r.Any = []string{"{partner limit"} },
 		"alternatives":           func(r *Rule) { r.Any = []string{strings.Repeat("{a|b} ", 12)} },
@@ -77,6 +81,69 @@ func TestConfigRefusesRules(t *testing.T) {
 	}
 }
 
+// Codes and Statuses can ask for none, and Only for nothing else.
+func TestConditions(t *testing.T) {
+	for _, tt := range []struct {
+		rule  Rule
+		text  string
+		match bool
+	}{
+		{Rule{Codes: []string{"none"}}, "sesame", true},
+		{Rule{Codes: []string{"none"}}, "550 sesame", false},
+		{Rule{Codes: []string{"none", "55x"}}, "550 sesame", true},
+		{Rule{Codes: []string{"none", "55x"}}, "450 sesame", false},
+		{Rule{Statuses: []string{"none"}}, "550 sesame", true},
+		{Rule{Statuses: []string{"none"}}, "550 5.1.1 sesame", false},
+		{Rule{Statuses: []string{"none", "x.1.1"}}, "550 5.1.1 sesame", true},
+		{Rule{Statuses: []string{"x.x.x"}}, "550 sesame", false},
+		{Rule{Only: []string{"open", "sesame", "@"}}, "550 Open <a@example.com>: sesame!", true},
+		{Rule{Only: []string{"open", "sesame", "@"}}, "550 open, sesame, open", true},
+		{Rule{Only: []string{"open", "sesame", "@"}}, "550 sesame opened", false},
+		{Rule{Only: []string{"open", "sesame"}}, "550 sesame <a@example.com>", false},
+	} {
+		r := tt.rule
+		r.Name, r.Tier, r.Any, r.Category, r.Scope = "house/door", TierToken, []string{"sesame"}, Policy, ScopeMessage
+		c, err := NewClassifier(Config{Rules: []Rule{r}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := c.Classify("", ParseReply(tt.text)).Rule == r.Name; got != tt.match {
+			t.Errorf("codes %q, statuses %q, only %q: %q matches: %v, want %v", r.Codes, r.Statuses, r.Only, tt.text, got, tt.match)
+		}
+	}
+}
+
+// A Classifier does not change, whatever becomes of the rules that it was made from, or gave away.
+func TestRulesAreCopies(t *testing.T) {
+	given := house()
+	given.Providers, given.Stages, given.Codes = []string{"google"}, []Stage{StageRcpt}, []string{"550"}
+	given.Statuses, given.With, given.All = []string{"5.7.1"}, []string{"reached"}, []string{"limit"}
+	given.None, given.Only = []string{"never"}, []string{"partner", "limit", "reached"}
+	rules := []Rule{given}
+	c, err := NewClassifier(Config{Rules: rules})
+	if err != nil {
+		t.Fatal(err)
+	}
+	find := func() Rule {
+		all := c.Rules()
+		return all[slices.IndexFunc(all, func(r Rule) bool { return r.Name == "house/partner" })]
+	}
+	want := fmt.Sprint(find())
+	for _, r := range []Rule{rules[0], find()} {
+		r.Providers[0], r.Stages[0], r.Codes[0], r.Statuses[0] = "x", "x", "x", "x"
+		r.Any[0], r.With[0], r.All[0], r.None[0], r.Only[0] = "x", "x", "x", "x", "x"
+		r.Match[0], r.Avoid[0] = Sample{}, Sample{}
+		if got := fmt.Sprint(find()); got != want {
+			t.Fatalf("the rule is now %s, was %s", got, want)
+		}
+	}
+	reply := ParseReply("550 5.7.1 Partner limit reached")
+	reply.Stage = StageRcpt
+	if v := c.Classify("google", reply); v.Rule != "house/partner" {
+		t.Errorf("%s decides", v.Rule)
+	}
+}
+
 func TestSampleJSON(t *testing.T) {
 	var got []Sample
 	if err := json.Unmarshal([]byte(`["550 no", {"reply": "550 no", "provider": "google", "stage": "rcpt"}]`), &got); err != nil {
@@ -85,7 +152,9 @@ func TestSampleJSON(t *testing.T) {
 	if want := (Sample{Reply: "550 no", Provider: "google", Stage: StageRcpt}); len(got) != 2 || got[0] != (Sample{Reply: "550 no"}) || got[1] != want {
 		t.Errorf("got %+v", got)
 	}
-	if err := json.Unmarshal([]byte(`[5]`), &got); err == nil {
-		t.Error("a number was taken")
+	for _, bad := range []string{`[5]`, `[{"reply": "550 no", "stagee": "rcpt"}]`} {
+		if err := json.Unmarshal([]byte(bad), &got); err == nil {
+			t.Errorf("%s was taken", bad)
+		}
 	}
 }

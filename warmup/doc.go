@@ -15,6 +15,8 @@
 //  6. More than three days without sending put it back a stage for each three days; more than 30 days put it back to the start. This
 //     goes for complete paths too.
 //
+// Pause holds a path back until Resume, for an operator who has seen enough.
+//
 // A route without a plan is warm: everything is allowed, and nothing is kept.
 //
 // # How it counts
@@ -22,23 +24,38 @@
 // A cap of 100 for 24 hours means that no 24 hours, wherever they begin, see more than 100 messages. A reservation counts in every
 // window from the time it is made until it is settled; a committed one counts from its commit on, for the length of the window. The
 // receiver saw the message somewhere between the two, so whenever that was it is counted. Commits are gathered in buckets of 15
-// minutes, 1 minute and 1 second, and each counts until the end of its bucket plus the length of the window. This errs on the safe side,
-// and still leaves more than 98 % of each cap to use.
+// minutes, 1 minute and 1 second, and each counts until the end of its bucket plus the length of the window. This errs on the safe
+// side, and still leaves more than 98 % of each cap to use.
 //
-// Time is an argument. Where it runs backwards the latest time seen is used, so that nothing is freed early; where it jumps ahead, the
-// path stands still when the clock is put right, until it has caught up.
+// Time is an argument. Where it runs backwards the latest time seen is used, so that nothing is freed early. When it has been more
+// than an hour behind for ten minutes, the latest time seen was wrong: everything on record for later than now is taken for things
+// of now. So a clock that jumps ahead and is put right stops a path for no longer than a full window would. What a jump ahead itself
+// makes look old is lost, though: a clock that is ahead by a day has let go of a day's counts, and one that is ahead by days has
+// made the path look idle. A clock that was behind for longer than those ten minutes and is put right has jumped ahead, too.
 //
 // # How it survives
 //
-// The ledger writes to its Store before it uses anything: for each path and process the counts so far, and a promise of how many more
-// the process may use before it writes again. A reservation takes from the promise in memory; when that is used up, one atomic update
-// writes the counts and leases the next block, of a fiftieth of the day cap at most. So the store is used once per block. For each
-// window the counts and promises of all processes together never exceed the cap, since only a lease adds to them, and it looks first.
-// After a crash the promise counts as used: some allowance is lost, none is gained. When the store is out of reach, reservations are
-// refused as soon as the promise is used up; complete paths and routes without a plan go on.
+// The ledger writes to its Store before it uses anything: for each path and process the counts so far, and a promise of how many
+// more the process may use before it writes again. A reservation takes from the promise in memory; when that is used up or ten
+// minutes old, one atomic update writes the counts and leases the next block: a fiftieth of the day cap or eight messages, but no
+// more than an eighth of each cap, unless more is asked for at once. So the store is used once per block, and at least once in ten
+// minutes of use; in the small stages, where an eighth of the minute's cap is a single message, that is once per message. For each
+// window the counts and promises of all processes together never exceed the cap, since only a lease adds to them, and it looks
+// first.
 //
-// Two limits of this: the clocks of processes that share a store have to agree, since a difference shortens the windows by as much; and
-// what a complete path sends is written every six hours only, so another process, or the next one, may not know of the last of it.
+// A process may make reservations from a promise for ten minutes and has to settle each within an hour. After that the others count
+// the promise as used at that time, whatever became of the process, and in the end forget it. So after a crash the promise counts as
+// used: some allowance is lost, none is gained; and a process that is idle, dead or renamed leaves the other ones seven eighths of
+// each cap, and where a cap is too small for that, all of it but for some 70 minutes. When the store is out of reach, reservations
+// are refused as soon as the promise is used up or too old; complete paths and routes without a plan go on.
+//
+// A record that says no more than its absence, of a path at the plan's start where nothing counts any more, is removed when the path
+// is written, and by Open and Close.
+//
+// Two limits of this: the clocks of processes that share a store have to agree, since a difference shortens the windows by as much,
+// and they have to do so without jumps, since a process cannot tell that a promise has ended if its clock was put back meanwhile;
+// and what a complete path sends is written every ten minutes only, so another process, or the next one, may not know of the last of
+// it.
 //
 // MemoryStore and FileStore are stores; package warmuptest checks others.
 package warmup

@@ -127,3 +127,25 @@ func ExampleOpenFile() {
 	// {50 1}
 	// {50 2}
 }
+
+// An operator holds a path back for as long as it takes.
+func ExampleLedger_Pause() {
+	ctx := context.Background()
+	l, err := warmup.Open(ctx, warmup.Config{Plans: map[string]warmup.Plan{"new": warmup.Conservative(1000)}})
+	if err != nil {
+		log.Fatal(err)
+	}
+	path := warmup.Path{Route: "new", Provider: "google"}
+	now := time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)
+	if err := l.Pause(ctx, path); err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(l.ReserveAt(now, path, 1).Reason)
+	if err := l.Resume(ctx, path); err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(l.ReserveAt(now, path, 1).OK)
+	// Output:
+	// paused
+	// true
+}

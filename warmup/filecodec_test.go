@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -18,10 +19,14 @@ func TestFileFormat(t *testing.T) {
 	if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("opening made a file: %v", err)
 	}
-	for key, value := range map[string]string{"new/a": `{"v":1}`, "new/b": "text"} {
-		if err := set(s, key, value); err != nil {
+	for _, p := range [][2]string{{"new/a", `{"v":1}`}, {"new/b", "text"}} {
+		if err := set(s, p[0], p[1]); err != nil {
 			t.Fatal(err)
 		}
+	}
+	err = s.Update(t.Context(), "new/a", func([]byte) ([]byte, error) { return nil, nil })
+	if err != nil {
+		t.Fatal(err)
 	}
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
@@ -30,10 +35,11 @@ func TestFileFormat(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const want = `{"format":"repute-warmup","v":1}
+	const want = `{"format":"repute-warmup","v":2}
 {"k":"new/a","j":{"v":1}}
-{"k":"new/b","b":"dGV4dA=="}
-{"keys":2,"crc32c":"d51c6f89"}
+{"keys":1,"crc32c":"e4ea7530"}
+{"put":[{"k":"new/b","b":"dGV4dA=="}],"crc32c":"40b6a2ec"}
+{"put":[{"k":"new/a","gone":true}],"crc32c":"56461000"}
 `
 	if string(got) != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
@@ -48,7 +54,7 @@ func TestFileFormat(t *testing.T) {
 
 // TestFileRefused: a damaged file is an error that names it, and stays as it is.
 func TestFileRefused(t *testing.T) {
-	good := encodeFile(map[string][]byte{"a": []byte(`{"n":1}`), "b": []byte("x")})
+	first := encodeFile(map[string][]byte{"a": []byte(`{"n":1}`), "b": []byte("x")})
 	path := filepath.Join(t.TempDir(), "ledger")
 	refused := func(data []byte, want string) {
 		t.Helper()
@@ -67,45 +73,102 @@ func TestFileRefused(t *testing.T) {
 			t.Errorf("the file was changed: %q, %v", now, err)
 		}
 	}
+	good := first
 	for n := range len(good) {
 		refused(good[:n], "")
 	}
-	for i := range good {
+	for range 2 {
+		line := encodeChanges(extend(0, good), map[string][]byte{"a": nil, "c": []byte(`{"n":2}`)})
+		good = append(good[:len(good):len(good)], line...)
+	}
+	for i := range good[:len(good)-1] { // Without its end, the last line would have been cut off.
 		bad := append([]byte{}, good...)
 		bad[i] ^= 1
 		refused(bad, "")
 	}
+	lines := strings.SplitAfter(string(good), "\n")
+	refused([]byte(strings.Join(slices.Delete(slices.Clone(lines), 4, 5), "")), "line 5: the checksum")
+	refused([]byte(strings.Join(append(lines[:5:5], lines[4]), "")), "line 6: the checksum")
+	refused([]byte(string(first)+"\n"), "line 5: the checksum")
+	refused([]byte(string(first)+"{}\n"), "line 5: the checksum")
+	sealed := func(body string) []byte {
+		sum := extend(extend(0, first), []byte(body))
+		return []byte(string(first) + body + fmt.Sprintf(seal, sum) + "\n")
+	}
+	refused(sealed(`{"put":[{"k":"b","j":{},"gone":true}]`), "line 5: no value")
+	refused(sealed(`{"put":[{"k":"b"}]`), "line 5: no value")
+	refused(sealed(`{"put":[{"k":"b"]`), "line 5: ")
+	good = first
 	refused(nil, "not a warm-up file")
 	refused([]byte("\x00\x00\x00\x00"), "not a warm-up file")
-	refused([]byte(strings.Replace(string(good), `"v":1`, `"v":2`, 1)), "format version 2 by a later program")
-	refused([]byte(strings.Replace(string(good), `"v":1`, `"v":-1`, 1)), "format version is -1")
+	refused([]byte(strings.Replace(string(good), `"v":2`, `"v":3`, 1)), "format version 3 by a later program")
+	refused([]byte(strings.Replace(string(good), `"v":2`, `"v":-1`, 1)), "format version is -1")
 	refused([]byte(strings.Replace(string(good), `"n":1`, `"n":7`, 1)), "checksum")
 	refused([]byte(strings.Replace(string(good), `"keys":2`, `"keys":3`, 1)), "2 keys instead of 3")
-	refused(append(append([]byte{}, good...), '\n'), "after the last line")
+	refused(earlier(t, string(good)+"x"), "after the last line")
 	refused([]byte(strings.Replace(string(good), `"k":"b"`, `"k":"a"`, 1)), "second time")
 	refused([]byte(strings.Replace(string(good), `,"b":"eA=="`, ``, 1)), "no value")
+}
+
+// earlier is a file in the form of version 1.
+func earlier(t *testing.T, data string) []byte {
+	t.Helper()
+	data = strings.Replace(data, `"v":2`, `"v":1`, 1)
+	before, rest, ok := strings.Cut(data, `{"keys":`)
+	if !ok {
+		t.Fatal("no last line")
+	}
+	return []byte(fmt.Sprintf(`%s{"keys":%s"crc32c":"%08x"}`+"\n", before, rest[:strings.Index(rest, ",")+1], extend(0, []byte(before))) +
+		rest[strings.Index(rest, "\n")+1:])
+}
+
+// TestFileOfVersion1: it is read, and made anew by the first write.
+func TestFileOfVersion1(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "ledger")
+	data := earlier(t, string(encodeFile(map[string][]byte{"a": []byte(`{"n":1}`)})))
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s, err := OpenFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(set(s, "b", "x"), s.Close()); err != nil {
+		t.Fatal(err)
+	}
+	got, err := os.ReadFile(path)
+	if want := encodeFile(map[string][]byte{"a": []byte(`{"n":1}`), "b": []byte("x")}); err != nil || string(got) != string(want) {
+		t.Errorf("got\n%s\nerror %v", got, err)
+	}
 }
 
 // FuzzDecodeFile: whatever is accepted is written again in the same meaning, with and without the guard of the checksum.
 func FuzzDecodeFile(f *testing.F) {
 	f.Add(encodeFile(nil), false)
-	f.Add(encodeFile(map[string][]byte{"a": []byte(`{"n":1}`), "b": []byte("x"), "c": {}}), false)
+	first := encodeFile(map[string][]byte{"a": []byte(`{"n":1}`), "b": []byte("x"), "c": {}})
+	f.Add(first, false)
+	f.Add(append(first[:len(first):len(first)], encodeChanges(extend(0, first), map[string][]byte{"a": nil, "d": {}})...), false)
 	f.Add([]byte("{\"k\":\"a\",\"j\":{\"v\":1}}\n"), true)
 	f.Add([]byte("{\"k\":\"a\",\"b\":\"eA==\"}\n{\"k\":\"b\",\"j\":[]}\n"), true)
 	f.Fuzz(func(t *testing.T, data []byte, body bool) {
 		if body {
-			head := fmt.Sprintf("{\"format\":%q,\"v\":1}\n", fileFormat)
+			head := fmt.Sprintf("{\"format\":%q,\"v\":2}\n", fileFormat)
 			data = append([]byte(head), data...)
 			lines := strings.Count(string(data), "\n") - 1
-			data = append(data, fmt.Sprintf("{\"keys\":%d,\"crc32c\":%q}\n", lines, checksum(data))...)
+			data = append(data, fmt.Sprintf("{\"keys\":%d,\"crc32c\":\"%08x\"}\n", lines, extend(0, data))...)
 		}
-		values, err := decodeFile(data)
+		got, err := decodeFile(data)
 		if err != nil {
 			return
 		}
-		again, err := decodeFile(encodeFile(values))
-		if err != nil || fmt.Sprintf("%q", again) != fmt.Sprintf("%q", values) {
-			t.Fatalf("%q became %q, error %v", values, again, err)
+		again, err := decodeFile(encodeFile(got.values))
+		if err != nil || fmt.Sprintf("%q", again.values) != fmt.Sprintf("%q", got.values) {
+			t.Fatalf("%q became %q, error %v", got.values, again.values, err)
+		}
+		none := encodeFile(nil)
+		again, err = decodeFile(append(none, encodeChanges(extend(0, none), got.values)...))
+		if err != nil || fmt.Sprintf("%q", again.values) != fmt.Sprintf("%q", got.values) {
+			t.Fatalf("as changes %q became %q, error %v", got.values, again.values, err)
 		}
 	})
 }

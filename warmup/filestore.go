@@ -15,24 +15,32 @@ import (
 	"unicode/utf8"
 )
 
-// FileStore is a Store in one file, for one process. Every write makes a whole new file beside the old one and renames it, with the
-// file and the directory synced, so that after a crash the file holds one state or the next, never a mixture. Updates that come while a
-// write is under way share the next write. The cost of a write grows with the number of paths; for tens of thousands of paths, or for
-// several processes, use a database. Safe for concurrent use.
+// FileStore is a Store in one file, for one process. A write appends one line with all that changed, and syncs the file; updates that
+// come while a write is under way share the next one. When the lines outgrow the values they are about, a whole new file is made beside
+// the old one, synced and renamed. So the cost of a write does not depend on the number of paths, and after a crash the file holds every
+// update that was reported as done. Safe for concurrent use.
 //
-// The file is text: a line that names the format, a line of JSON per key, and a line with the number of keys and a checksum. An edited
-// file is refused.
+// The file is text: a line that names the format, a line of JSON per key, a line with the number of keys and a checksum, and then a line
+// for each write since. Each checksum covers all that is before it. A last line without its end was cut off by a crash and is dropped;
+// a file that is damaged or edited otherwise is refused.
 type FileStore struct {
 	path string
 	disk disk
 	lock *fileLock
 
 	mu      sync.Mutex
-	values  map[string][]byte // what is in the file
+	values  map[string][]byte // what is in the file; replaced and changed by drain only
 	queue   []*update         // waiting for the next write
 	writing bool              // drain is running
 	closed  bool
 	idle    sync.Cond // signalled when writing ends
+
+	// Of the file, used by drain only.
+	base int    // its size when it was made
+	size int    // its size now
+	sum  uint32 // the checksum of all of it
+	// renew says that the next write has to make a new file, since this one does not exist, is not as it should be or may not be durable.
+	renew bool
 }
 
 // update is one call of Update under way.
@@ -74,11 +82,16 @@ func (s *FileStore) read() error {
 	data, err := os.ReadFile(s.path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		s.values = make(map[string][]byte)
+		s.values, s.renew = make(map[string][]byte), true
 	case err != nil:
 		return err
 	default:
-		if s.values, err = decodeFile(data); err != nil {
+		f, err := decodeFile(data)
+		if err != nil {
+			return err
+		}
+		s.values, s.base, s.size, s.sum, s.renew = f.values, f.base, len(data), f.sum, f.renew
+		if err := s.disk.syncDir(filepath.Dir(s.path)); err != nil { // Its name may be newer than the last crash.
 			return err
 		}
 	}
@@ -146,13 +159,13 @@ func (s *FileStore) withdraw(u *update) bool {
 	return true
 }
 
-// write carries out a batch of updates with one new file. It is called by one goroutine at a time, the only one that replaces s.values.
+// write carries out a batch of updates with one write of the file. It is called by one goroutine at a time.
 func (s *FileStore) write(batch []*update) {
-	next := maps.Clone(s.values)
+	changes := make(map[string][]byte)
 	var changed []*update
 	for _, u := range batch {
 		if u.err = u.ctx.Err(); u.err == nil {
-			u.err = u.apply(next)
+			u.err = u.apply(s.values, changes)
 		}
 		if u.err != nil {
 			close(u.done)
@@ -163,10 +176,10 @@ func (s *FileStore) write(batch []*update) {
 	if len(changed) == 0 {
 		return
 	}
-	replaced, err := s.replace(encodeFile(next))
-	if replaced {
+	written, err := s.save(changes)
+	if written {
 		s.mu.Lock()
-		s.values = next
+		merge(s.values, changes)
 		s.mu.Unlock()
 	}
 	for _, u := range changed {
@@ -177,21 +190,76 @@ func (s *FileStore) write(batch []*update) {
 	}
 }
 
-// apply makes the change in values.
-func (u *update) apply(values map[string][]byte) error {
-	value, err := u.fn(clone(values[u.key]))
+// apply makes the change of values in changes, where nil stands for a key that is removed.
+func (u *update) apply(values, changes map[string][]byte) error {
+	old, ok := changes[u.key]
+	if !ok {
+		old = values[u.key]
+	}
+	value, err := u.fn(clone(old))
 	switch {
 	case err != nil:
 		return err
-	case value == nil:
-		delete(values, u.key)
 	case len(value) > maxValue:
 		return fmt.Errorf("warmup: value of %q has %d bytes: at most %d are allowed", u.key, len(value), maxValue)
 	default:
-		values[u.key] = clone(value)
+		changes[u.key] = clone(value)
+		return nil
 	}
-	return nil
 }
+
+// merge makes the changes in values.
+func merge(values, changes map[string][]byte) {
+	for key, value := range changes {
+		if value == nil {
+			delete(values, key)
+		} else {
+			values[key] = value
+		}
+	}
+}
+
+// slack is how much longer than twice its first size a file may grow.
+const slack = 64 << 10
+
+// save puts the changes on disk. It reports whether they are in the file, which may be so even when there is an error: then they are
+// not known to be durable.
+func (s *FileStore) save(changes map[string][]byte) (bool, error) {
+	line := encodeChanges(s.sum, changes)
+	if s.renew || s.size+len(line) > 2*s.base+slack {
+		next := maps.Clone(s.values)
+		merge(next, changes)
+		return s.replace(encodeFile(next))
+	}
+	if err := s.disk.append(s.path, line); err != nil {
+		s.renew = true // It may hold a part of the line.
+		return false, err
+	}
+	s.size += len(line)
+	s.sum = extend(s.sum, line)
+	return true, nil
+}
+
+// replace puts data in the place of the file, and reports what save does.
+func (s *FileStore) replace(data []byte) (bool, error) {
+	temp := s.path + tempSuffix
+	if err := s.disk.write(temp, data); err != nil {
+		os.Remove(temp)
+		return false, err
+	}
+	if err := s.disk.rename(temp, s.path); err != nil {
+		os.Remove(temp)
+		return false, err
+	}
+	s.base, s.size, s.sum = len(data), len(data), extend(0, data)
+	err := s.disk.syncDir(filepath.Dir(s.path))
+	s.renew = err != nil // Otherwise a crash could bring back the old file, without what is appended to this one.
+	return true, err
+}
+
+// tempSuffix is what the name of the new file has more than that of the old one. It is always the same name, so that interrupted writes
+// leave no litter; the lock keeps it to one process.
+const tempSuffix = ".new"
 
 const (
 	maxKey   = 1 << 10
@@ -204,25 +272,6 @@ func checkKey(key string) error {
 		return fmt.Errorf("warmup: key %.80q is not allowed: it must be UTF-8 of at most %d bytes without control characters", key, maxKey)
 	}
 	return nil
-}
-
-// tempSuffix is what the name of the new file has more than that of the old one. It is always the same name, so that interrupted writes
-// leave no litter; the lock keeps it to one process.
-const tempSuffix = ".new"
-
-// replace puts data in the place of the file. It reports whether the file was replaced, which may be so even when there is an error:
-// then it is not known to be durable.
-func (s *FileStore) replace(data []byte) (bool, error) {
-	temp := s.path + tempSuffix
-	if err := s.disk.write(temp, data); err != nil {
-		os.Remove(temp)
-		return false, err
-	}
-	if err := s.disk.rename(temp, s.path); err != nil {
-		os.Remove(temp)
-		return false, err
-	}
-	return true, s.disk.syncDir(filepath.Dir(s.path))
 }
 
 // Load implements Store.
@@ -253,28 +302,3 @@ func (s *FileStore) Close() error {
 	}
 	return s.lock.release()
 }
-
-// disk are the steps of replacing a file, apart so that tests can let each one fail.
-type disk interface {
-	// write makes the file, with the data in it and synced.
-	write(name string, data []byte) error
-	rename(from, to string) error
-	syncDir(name string) error
-}
-
-// osDisk is the real one.
-type osDisk struct{}
-
-func (osDisk) write(name string, data []byte) error {
-	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(data)
-	if err == nil {
-		err = f.Sync()
-	}
-	return errors.Join(err, f.Close())
-}
-
-func (osDisk) rename(from, to string) error { return os.Rename(from, to) }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -17,9 +18,9 @@ type faultyDisk struct {
 	osDisk
 	mu    sync.Mutex
 	fail  string
-	short int // when fail is "short": the bytes that reach the file
+	short int // when fail is "short" or "short append": the bytes that reach the file
 	calls []string
-	enter chan struct{} // if set, write announces itself and waits
+	enter chan struct{} // if set, write and append announce themselves and wait
 	leave chan struct{}
 }
 
@@ -47,6 +48,20 @@ func (d *faultyDisk) write(name string, data []byte) error {
 		return err
 	}
 	return d.osDisk.write(name, data)
+}
+
+func (d *faultyDisk) append(name string, data []byte) error {
+	if d.enter != nil {
+		d.enter <- struct{}{}
+		<-d.leave
+	}
+	if d.fail == "short append" {
+		return errors.Join(d.osDisk.append(name, data[:min(d.short, len(data))]), errDisk)
+	}
+	if err := d.step("append"); err != nil {
+		return err
+	}
+	return d.osDisk.append(name, data)
 }
 
 func (d *faultyDisk) rename(from, to string) error {
@@ -85,13 +100,17 @@ func TestFileFaults(t *testing.T) {
 	for _, c := range []struct {
 		fail  string
 		short int
+		renew bool   // the write makes a new file
 		after string // what the file holds then
 	}{
-		{"write", 0, "map[a:1]"},
-		{"short", 0, "map[a:1]"},
-		{"short", 30, "map[a:1]"},
-		{"rename", 0, "map[a:1]"},
-		{"syncDir", 0, "map[a:2]"},
+		{"write", 0, true, "map[a:1]"},
+		{"short", 0, true, "map[a:1]"},
+		{"short", 30, true, "map[a:1]"},
+		{"rename", 0, true, "map[a:1]"},
+		{"syncDir", 0, true, "map[a:2]"},
+		{"append", 0, false, "map[a:1]"},
+		{"short append", 0, false, "map[a:1]"},
+		{"short append", 30, false, "map[a:1]"},
 	} {
 		t.Run(c.fail, func(t *testing.T) {
 			dir := t.TempDir()
@@ -107,6 +126,7 @@ func TestFileFaults(t *testing.T) {
 			if got, want := strings.Join(d.calls, ", "), "write, rename, syncDir "+dir; got != want {
 				t.Errorf("the steps were %s, want %s", got, want)
 			}
+			s.renew = c.renew
 			d.fail, d.short = c.fail, c.short
 			if d.fail == "syncDir" {
 				d.fail += " " + dir
@@ -121,8 +141,8 @@ func TestFileFaults(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if values, err := decodeFile(data); err != nil || string(values["a"]) != c.after[6:7] {
-				t.Errorf("the file holds %s, error %v, want %s", values, err, c.after)
+			if f, err := decodeFile(data); err != nil || string(f.values["a"]) != c.after[6:7] {
+				t.Errorf("the file holds %s, error %v, want %s", f.values, err, c.after)
 			}
 			d.fail = ""
 			if err := set(s, "b", "3"); err != nil {
@@ -162,6 +182,7 @@ func TestFileCrash(t *testing.T) {
 			t.Errorf("a leftover stays: %v", err)
 		}
 	}
+	// A new file.
 	next := encodeFile(after)
 	for n := range len(next) + 1 {
 		if err := os.WriteFile(path, encodeFile(before), 0o600); err != nil {
@@ -176,6 +197,74 @@ func TestFileCrash(t *testing.T) {
 		t.Fatal(err)
 	}
 	open(after)
+	// A line at the end of the old one.
+	old := encodeFile(before)
+	line := encodeChanges(extend(0, old), map[string][]byte{"a": after["a"], "b": after["b"], "never": nil})
+	for n := range len(line) + 1 {
+		if err := os.WriteFile(path, append(old[:len(old):len(old)], line[:n]...), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		want := before
+		if n == len(line) {
+			want = after
+		}
+		open(want)
+		s, err := OpenFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		// What was cut off is not in the way of what is written next.
+		if err := errors.Join(set(s, "c", "y"), set(s, "d", "z"), s.Close()); err != nil {
+			t.Fatal(err)
+		}
+		more := maps.Clone(want)
+		more["c"], more["d"] = []byte("y"), []byte("z")
+		open(more)
+	}
+}
+
+// TestFileStaysSmall: the file is made anew when the lines of changes outgrow it, and the cost of a write does not grow with the keys.
+func TestFileStaysSmall(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "ledger")
+	d := &faultyDisk{}
+	s, err := openFile(path, d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	values := make(map[string][]byte)
+	for i := range 2000 {
+		values[fmt.Sprint("key", i)] = []byte(strings.Repeat("x", 100))
+	}
+	s.values = values
+	for i := range 300 {
+		if err := set(s, fmt.Sprint("key", i%50), fmt.Sprint(i, strings.Repeat("y", 3000))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := contents(t, s)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if info, err := os.Stat(path); err != nil || info.Size() != int64(s.size) || s.size > 2*len(encodeFile(s.values))+slack {
+		t.Errorf("the file has %v bytes, want %d; its values take %d; error %v", info.Size(), s.size, len(encodeFile(s.values)), err)
+	}
+	made := 0
+	for _, call := range d.calls {
+		if call == "write" {
+			made++
+		}
+	}
+	if made < 2 || made > 5 {
+		t.Errorf("300 updates made %d new files", made)
+	}
+	again, err := OpenFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer again.Close()
+	if contents(t, again) != want || again.sum != s.sum || again.size != s.size || again.base != s.base {
+		t.Error("reopened it is another")
+	}
 }
 
 func TestFileLock(t *testing.T) {
@@ -270,7 +359,7 @@ func TestFileGathers(t *testing.T) {
 	<-d.enter
 	d.leave <- struct{}{}
 	wg.Wait()
-	if n := len(d.calls); n != 6 {
+	if n := len(d.calls); n != 4 {
 		t.Errorf("%d steps for two writes: %v", n, d.calls)
 	}
 	if len(s.values) != 21 {

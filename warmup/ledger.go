@@ -6,8 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -20,8 +23,9 @@ type Config struct {
 	// has at most 128 bytes. The map is read by Open only. Defaults to none.
 	Plans map[string]Plan
 	// Owner names this process among those that share the store; at most 128 bytes. Two ledgers that run at the same time need two names.
-	// A restarted process should use its old name again, because what was promised to a name stays promised. When two ledgers use one
-	// name, the later one takes it over path by path, and the earlier one is refused (ReasonStore). Defaults to "main".
+	// A restarted process should use its old name again: it then goes on at once, while what was promised to a name that is gone counts
+	// in full for up to 70 minutes, and as used for a day from then. When two ledgers use one name, the later one takes it over path by
+	// path, and the earlier one is refused (ReasonStore) when its promise is used up. Defaults to "main".
 	Owner string
 	// MaxPaths bounds the number of paths in memory. When it is reached, a path without use in the last 24 hours makes room; it is read
 	// back from the store when it is used again. Without a store only paths that stand at the plan's start make room. When none can, a
@@ -72,6 +76,8 @@ type Ledger struct {
 	retryStore   time.Duration
 	log          *slog.Logger
 
+	latest atomic.Int64 // the time of the latest decision that used the store
+
 	mu     sync.RWMutex
 	paths  map[Path]*path
 	closed bool
@@ -90,12 +96,13 @@ type path struct {
 	gone bool
 	// dirty says that something changed since the store was written.
 	dirty bool
-	// behind says that the clock was found to be behind, and that this was logged.
-	behind bool
 
 	seen    int64 // the latest time seen
+	caller  int64 // the time of the latest call, as the caller gave it
+	behind  int64 // since when, by its own count, the caller's clock is behind seen; 0 if it is not
 	synced  int64 // when the store was last written
-	retryAt int64 // before this the store is not tried again
+	leased  int64 // the caller's time then
+	retryAt int64 // before this, by the caller's clock, the store is not tried again
 	// lastSent is when any owner last sent, as far as known.
 	lastSent int64
 
@@ -128,8 +135,8 @@ type slot struct {
 
 // Open makes a Ledger and reads its store. It fails, rather than start with less than was recorded, when the store cannot be read or
 // holds a record that is corrupted or of a later version; the error names the record. Records of routes without a plan are left alone.
-// What was promised to this owner and not returned by Close counts as used, from the first decision about the path on: a crash costs
-// a little of the allowance and never adds to it.
+// What was promised to this owner and not returned by Close counts as used: a crash costs a little of the allowance and never adds to it.
+// Records that say no more than their absence, at the latest time on record, are removed.
 func Open(ctx context.Context, cfg Config) (*Ledger, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
@@ -166,29 +173,55 @@ func Open(ctx context.Context, cfg Config) (*Ledger, error) {
 	if l.store == nil {
 		return l, nil
 	}
-	err := l.store.Load(ctx, func(key string, value []byte) error {
-		rec, err := decodeRecord(value)
-		if err != nil {
-			return fmt.Errorf("%w (key %q)", err, key)
-		}
-		at := Path{rec.Route, rec.Provider}
-		if lad := l.ladders[rec.Route]; lad != nil && len(l.paths) < l.maxPaths {
-			p := l.newPath(at, lad)
-			p.show(rec, l.owner)
-			l.paths[p.Path] = p
-		}
-		return nil
-	})
-	if err != nil {
+	if err := l.load(ctx); err != nil {
 		return nil, fmt.Errorf("warmup: open: %w", err)
 	}
 	return l, nil
 }
 
+// load reads the store, and removes what has become blank.
+func (l *Ledger) load(ctx context.Context) error {
+	records := make(map[Path]*record)
+	latest := int64(0)
+	err := l.store.Load(ctx, func(key string, value []byte) error {
+		rec, err := decodeRecord(value)
+		if err != nil {
+			return fmt.Errorf("%w (key %q)", err, key)
+		}
+		if l.ladders[rec.Route] != nil {
+			records[Path{rec.Route, rec.Provider}] = rec
+			latest = max(latest, rec.Seen)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	// The time is not known here, but that it was the latest on record, or not as late if the clock was wrong then.
+	latest = min(latest, stamp(time.Now()))
+	var blank []Path
+	for key, rec := range records {
+		lad := l.ladders[rec.Route]
+		if len(l.paths) < l.maxPaths {
+			p := l.newPath(key, lad)
+			p.show(rec, l.owner)
+			l.paths[p.Path] = p
+		}
+		if rec.blankAt(lad, latest) {
+			delete(l.paths, key)
+			blank = append(blank, key)
+		}
+	}
+	for _, err := range inParallel(blank, func(p Path) error { return l.prune(ctx, p, latest) }) {
+		l.log.Warn("warm-up record was not removed", "error", err) // It does no harm.
+	}
+	return nil
+}
+
 // newPath makes the state of a path that nothing is known of. It keeps no memory of the caller's strings.
-func (l *Ledger) newPath(at Path, lad *ladder) *path {
+func (l *Ledger) newPath(p Path, lad *ladder) *path {
 	return &path{
-		Path:   Path{lad.route, strings.Clone(at.Provider)},
+		Path:   Path{lad.route, strings.Clone(p.Provider)},
 		ledger: l,
 		ladder: lad,
 		loaded: l.store == nil,
@@ -200,11 +233,10 @@ func (p *path) show(rec *record, owner string) {
 	p.ramp = rec.ramp(p.ladder)
 	p.seen, p.lastSent = rec.Seen, rec.Sent
 	me := rec.Owners[owner]
+	me.Until = min(me.Until, rec.Seen)
+	me.lapse(rec.Seen)
 	for k := range kinds {
 		p.windows[k], _ = unpackWindow(k, me.Used[k]) // Was checked by decodeRecord.
-		if me.Ahead > 0 {
-			p.windows[k].add(k, rec.Seen, me.Ahead)
-		}
 	}
 	if me.Period == p.ramp.period {
 		p.outcomes = me.Outcomes
@@ -212,40 +244,40 @@ func (p *path) show(rec *record, owner string) {
 }
 
 // lock finds or makes the state of a path, and locks it. When there is none and no room for one it returns the reason.
-func (l *Ledger) lock(at Path, lad *ladder, t int64) (*path, Reason) {
+func (l *Ledger) lock(p Path, lad *ladder, t int64) (*path, Reason) {
 	for {
 		l.mu.RLock()
-		p, closed := l.paths[at], l.closed
+		pt, closed := l.paths[p], l.closed
 		l.mu.RUnlock()
 		if closed {
 			return nil, ReasonClosed
 		}
-		if p == nil {
-			if p = l.insert(at, lad, t); p == nil {
+		if pt == nil {
+			if pt = l.insert(p, lad, t); pt == nil {
 				return nil, ReasonPaths
 			}
 		}
-		p.mu.Lock()
-		if !p.gone {
-			return p, ""
+		pt.mu.Lock()
+		if !pt.gone {
+			return pt, ""
 		}
-		p.mu.Unlock()
+		pt.mu.Unlock()
 	}
 }
 
 // insert adds a path to the map, or returns nil when there is no room.
-func (l *Ledger) insert(at Path, lad *ladder, t int64) *path {
+func (l *Ledger) insert(p Path, lad *ladder, t int64) *path {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if p := l.paths[at]; p != nil {
-		return p
+	if pt := l.paths[p]; pt != nil {
+		return pt
 	}
 	if l.closed || len(l.paths) >= l.maxPaths && !l.evict(t) {
 		return nil
 	}
-	p := l.newPath(at, lad)
-	l.paths[p.Path] = p
-	return p
+	pt := l.newPath(p, lad)
+	l.paths[pt.Path] = pt
+	return pt
 }
 
 // evictTries is the number of paths looked at to make room for one.
@@ -255,7 +287,7 @@ const evictTries = 64
 // l.mu is held.
 func (l *Ledger) evict(t int64) bool {
 	tries := 0
-	for at, p := range l.paths { // In random order.
+	for key, p := range l.paths { // In random order.
 		if tries++; tries > evictTries {
 			return false
 		}
@@ -264,7 +296,7 @@ func (l *Ledger) evict(t int64) bool {
 		}
 		if p.evictable(max(t, p.seen), l.store != nil) {
 			p.gone = true
-			delete(l.paths, at)
+			delete(l.paths, key)
 			p.mu.Unlock()
 			return true
 		}
@@ -284,25 +316,10 @@ func (p *path) evictable(t int64, stored bool) bool {
 	return r.pos == 0 && !r.paused
 }
 
-// clock is the time of the path: t, or the latest time seen if that is later.
-func (l *Ledger) clock(p *path, t int64) int64 {
-	if t >= p.seen {
-		p.seen, p.behind = t, false
-		return t
-	}
-	if !p.behind && p.seen-t > int64(time.Minute) {
-		p.behind = true
-		l.log.Warn("warm-up clock is behind", "route", p.Route, "provider", p.Provider, "behind", time.Duration(p.seen-t))
-	}
-	return p.seen
-}
-
-// closers is the number of paths that Close writes at the same time: a store may gather them into one write.
-const closers = 32
-
 // Close writes what is not on record yet and gives back what was promised and not used. Decisions after Close are refused with
 // ReasonClosed; reservations that are still outstanding count as used in the next Open. Close returns the errors of the store, joined;
-// what could not be written is treated by the next Open as after a crash. A second Close does nothing. It does not close the Store.
+// what could not be written is treated by the next Open as after a crash. Records that say no more than their absence, at the time of the
+// latest decision that used the store, are removed. A second Close does nothing. It does not close the Store.
 func (l *Ledger) Close(ctx context.Context) error {
 	l.mu.Lock()
 	closed := l.closed
@@ -311,41 +328,28 @@ func (l *Ledger) Close(ctx context.Context) error {
 	if closed || l.store == nil {
 		return nil
 	}
-	work := make(chan *path)
-	errs := make(chan error)
-	var wg sync.WaitGroup
-	for range closers {
-		wg.Go(func() {
-			for p := range work {
-				if err := l.flush(ctx, p); err != nil {
-					errs <- fmt.Errorf("warmup: close: %s: %w", p.Path, err)
-				}
-			}
-		})
-	}
-	go func() {
-		for _, p := range l.paths { // Nothing is inserted any more.
-			work <- p
+	at := l.latest.Load()
+	return errors.Join(inParallel(slices.Collect(maps.Values(l.paths)), func(p *path) error { // Nothing is inserted any more.
+		if err := l.flush(ctx, p, at); err != nil {
+			return fmt.Errorf("warmup: close: %s: %w", p.Path, err)
 		}
-		close(work)
-		wg.Wait()
-		close(errs)
-	}()
-	var all []error
-	for err := range errs {
-		if len(all) < 8 { // Enough to see what is wrong.
-			all = append(all, err)
-		}
-	}
-	return errors.Join(all...)
+		return nil
+	})...)
 }
 
-// flush writes a path that has something to write.
-func (l *Ledger) flush(ctx context.Context, p *path) error {
+// flush writes a path that has something to write, and removes its record if that is blank at a time.
+func (l *Ledger) flush(ctx context.Context, p *path, at int64) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if !p.loaded || p.gone || (!p.dirty && p.promise == 0) {
+	at = max(at, p.seen)
+	switch {
+	case p.gone:
+		return nil
+	case p.loaded && (p.dirty || p.promise > 0):
+		return l.write(ctx, p, ask{at: at}).err
+	case p.blank(at):
+		return l.prune(ctx, p.Path, at)
+	default:
 		return nil
 	}
-	return l.write(ctx, p, p.seen, 0).err
 }

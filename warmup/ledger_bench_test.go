@@ -2,6 +2,7 @@ package warmup
 
 import (
 	"context"
+	"fmt"
 	"testing"
 	"time"
 )
@@ -71,6 +72,39 @@ func BenchmarkLease(b *testing.B) {
 					b.Fatalf("%+v", r)
 				}
 				l.CommitAt(now, r)
+			}
+		})
+	}
+}
+
+// BenchmarkFirstMessage is the cost of the first message to a provider, which always uses the store, beside the paths that are there. It
+// should be the same for few and for many: a write appends to the file what changed. Before that it wrote the whole file each time.
+func BenchmarkFirstMessage(b *testing.B) {
+	for _, paths := range []int{100, 3000, 30_000} {
+		b.Run(fmt.Sprint(paths), func(b *testing.B) {
+			f, err := OpenFile(b.TempDir() + "/warmup")
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer f.Close()
+			l, err := Open(context.Background(), Config{Store: f, Plans: map[string]Plan{"new": flat(40, 40, 40)}})
+			if err != nil {
+				b.Fatal(err)
+			}
+			first := make([]int, paths)
+			for i := range first {
+				first[i] = i
+			}
+			inParallel(first, func(i int) error {
+				l.ReserveAt(start, Path{"new", fmt.Sprint("provider", i)}, 1)
+				return nil
+			})
+			i := 0
+			for b.Loop() {
+				i++
+				if r := l.ReserveAt(start, Path{"new", fmt.Sprint("other", i)}, 1); !r.OK {
+					b.Fatalf("%+v", r)
+				}
 			}
 		})
 	}

@@ -62,9 +62,10 @@ func (c counts) outcomes() Outcomes {
 	return Outcomes{int(c[0]), int(c[1]), int(c[2]), int(c[3]), int(c[4]), int(c[5])}
 }
 
-// ObserveAt tells the ledger of n outcomes on a path, at a time: those of first attempts and of retries alike, each once. The stage advances
-// on what is observed as Delivered. It does not use the store, unless the path is not in memory yet, and needs no reservation. n below 1
-// does nothing; an unknown outcome counts as Other; on a route without a plan nothing is kept. Safe for concurrent use.
+// ObserveAt tells the ledger of n outcomes on a path, at a time: those of first attempts and of retries alike, each once. The stage
+// advances on what is observed as Delivered within the 24 hours of its day; what is observed after them and before the next day begins is
+// not counted. It does not use the store, unless the path is not in memory yet, and needs no reservation. n below 1 does nothing; an unknown
+// outcome counts as Other; on a route without a plan nothing is kept. Safe for concurrent use.
 func (l *Ledger) ObserveAt(now time.Time, p Path, o Outcome, n int) {
 	lad := l.ladders[p.Route]
 	if lad == nil || n < 1 {
@@ -76,14 +77,16 @@ func (l *Ledger) ObserveAt(now time.Time, p Path, o Outcome, n int) {
 		return
 	}
 	defer pt.mu.Unlock()
-	t = l.clock(pt, t)
-	if !pt.loaded && l.sync(pt, t, 0).err != nil {
-		return
+	if t = l.clock(pt, t); !pt.loaded {
+		if l.sync(pt, t, 0).err != nil {
+			return
+		}
+		t = pt.seen
 	}
 	if o == Delivered {
 		pt.lastSent = max(pt.lastSent, t)
 	}
-	if pt.ramp.period != 0 {
+	if pt.ramp.period != 0 && !pt.ramp.over(t) { // What comes after the day is no part of its result.
 		pt.outcomes.add(o.index(), n)
 	}
 	pt.dirty = true

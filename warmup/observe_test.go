@@ -110,3 +110,25 @@ func TestIdleLedger(t *testing.T) {
 		t.Errorf("got %+v", r)
 	}
 }
+
+// TestObserveAfterTheDay: what is delivered after the 24 hours is no part of their result.
+func TestObserveAfterTheDay(t *testing.T) {
+	for _, store := range []Store{nil, NewMemoryStore()} {
+		for _, c := range []struct {
+			after time.Duration
+			stage int
+		}{{24*time.Hour - 1, 2}, {24 * time.Hour, 1}, {47 * time.Hour, 1}} {
+			l := mustOpen(t, Config{Plans: plans(Plan{Stages: []Stage{{100, 100, 100}, {140, 140, 140}}}), Store: store})
+			p := Path{"new", c.after.String()}
+			for range 100 {
+				l.CommitAt(start, l.ReserveAt(start, p, 1))
+			}
+			l.ObserveAt(start.Add(c.after), p, Delivered, 95)
+			now := start.Add(48 * time.Hour)
+			l.ReserveAt(now, p, 1)
+			if s := l.StateAt(now, p); s.Stage != c.stage {
+				t.Errorf("delivered after %v: in stage %d, want %d", c.after, s.Stage, c.stage)
+			}
+		}
+	}
+}

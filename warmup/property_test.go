@@ -47,6 +47,8 @@ type sighting struct {
 	n        int
 	caps     [kinds]int // of the stage when it was made
 	complete bool
+	jumped   bool // The clock jumped ahead since it was made.
+	aged     bool // The same since it was settled or recovered, so that it does not count any more.
 }
 
 // oracle is the plain list of all that was sent.
@@ -56,7 +58,7 @@ type oracle []*sighting
 func (o oracle) used(k kind, at int64, complete bool) int {
 	n := 0
 	for _, s := range o {
-		if s.complete && !complete {
+		if s.complete && !complete || s.aged {
 			continue
 		}
 		if s.open || s.to >= at-k.span().length {
@@ -74,6 +76,9 @@ func (o oracle) checkArrivals(t *rapid.T, rnd *rand.Rand) {
 	}
 	var all []arrival
 	for _, s := range o {
+		if s.aged {
+			continue
+		}
 		at := s.from
 		if s.to > s.from {
 			at += rnd.Int64N(s.to - s.from + 1)
@@ -132,8 +137,10 @@ func TestNoWindowExceedsItsCap(t *testing.T) {
 		if owners == 1 && rapid.Bool().Draw(t, "without store") {
 			store = nil
 		}
+		names := make([]int, owners)
 		open := func(owner int) *Ledger {
-			l, err := Open(context.Background(), Config{Store: store, Plans: map[string]Plan{"new": plan}, Owner: fmt.Sprint(owner)})
+			name := fmt.Sprint(owner, " under name ", names[owner])
+			l, err := Open(context.Background(), Config{Store: store, Plans: map[string]Plan{"new": plan}, Owner: name})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -155,12 +162,38 @@ func TestNoWindowExceedsItsCap(t *testing.T) {
 			}
 			return nil
 		}
+		commit := func(i int, s *sighting) {
+			now := unstamp(at - behind)
+			ledgers[i].CommitAt(now, held[i][s])
+			ledgers[i].CommitAt(now, held[i][s])
+			ledgers[i].CancelAt(now, held[i][s])
+			ledgers[i].ObserveAt(now, path, Delivered, s.n)
+			delete(held[i], s)
+			s.to, s.open = at, false
+		}
 		steps := rapid.IntRange(20, 250).Draw(t, "steps")
 		for range steps {
-			at += int64(rapid.SampledFrom([]time.Duration{0, 0, 1, time.Millisecond, time.Second, 7 * time.Second, time.Minute,
+			pass := int64(rapid.SampledFrom([]time.Duration{0, 0, 1, time.Millisecond, time.Second, 7 * time.Second, time.Minute, 9 * time.Minute,
 				11 * time.Minute, time.Hour, 5 * time.Hour, 25 * time.Hour, 100 * time.Hour}).Draw(t, "pass"))
+			for _, s := range sent {
+				for i := range held {
+					if _, ok := held[i][s]; ok && store != nil && at+pass-s.from > maxHold {
+						if s.from+maxHold > at {
+							at, pass = s.from+maxHold, pass-(s.from+maxHold-at) // As late as it may be.
+						}
+						commit(i, s)
+					}
+				}
+			}
+			at += pass
 			if owners == 1 && rapid.IntRange(0, 20).Draw(t, "jump back") == 0 {
-				behind += int64(rapid.SampledFrom([]time.Duration{time.Second, time.Minute, 3 * time.Hour}).Draw(t, "by"))
+				behind += int64(rapid.SampledFrom([]time.Duration{time.Second, time.Minute, 3 * time.Hour, time.Duration(max(0, -behind))}).Draw(t, "by"))
+			}
+			if owners == 1 && rapid.IntRange(0, 50).Draw(t, "jump ahead") == 0 {
+				behind -= int64(rapid.SampledFrom([]time.Duration{30 * time.Minute, 5 * time.Hour, 10_000 * time.Hour}).Draw(t, "by"))
+				for _, s := range sent {
+					s.jumped, s.aged = true, s.aged || !s.open
+				}
 			}
 			now := unstamp(at - behind)
 			i := rapid.IntRange(0, owners-1).Draw(t, "owner")
@@ -189,12 +222,7 @@ func TestNoWindowExceedsItsCap(t *testing.T) {
 				}
 			case what < 11:
 				if s := pick(i); s != nil {
-					l.CommitAt(now, held[i][s])
-					l.CommitAt(now, held[i][s])
-					l.CancelAt(now, held[i][s])
-					l.ObserveAt(now, path, Delivered, s.n)
-					delete(held[i], s)
-					s.to, s.open = at, false
+					commit(i, s)
 				}
 			case what < 12:
 				if s := pick(i); s != nil {
@@ -214,7 +242,13 @@ func TestNoWindowExceedsItsCap(t *testing.T) {
 				for s := range held[i] {
 					s.to, s.open = at, false
 				}
+				for _, s := range sent { // What is on record was promised before that.
+					s.aged = s.aged || s.jumped
+				}
 				held[i] = make(map[*sighting]Reservation)
+				if rapid.Bool().Draw(t, "rename") {
+					names[i]++
+				}
 				ledgers[i] = open(i)
 			}
 		}
@@ -224,6 +258,21 @@ func TestNoWindowExceedsItsCap(t *testing.T) {
 			}
 		}
 		sent.checkArrivals(t, rand.New(rand.NewPCG(1, uint64(len(sent)))))
+		if store == nil {
+			return
+		}
+		// Whatever happened, and whoever holds what, a day later a new owner can send.
+		memory.fail = ""
+		names[0]++
+		l, now := open(0), unstamp(at-behind)
+		for range 2 { // If the latest time on record was wrong, it shows now.
+			l.CancelAt(now, l.ReserveAt(now, path, 1))
+			now = now.Add(time.Duration(putBackAfter))
+		}
+		now = now.Add(time.Duration(promiseLife) + 26*time.Hour)
+		if r := l.ReserveAt(now, path, 1); !r.OK {
+			t.Fatalf("a day after all: %+v", r)
+		}
 	})
 }
 

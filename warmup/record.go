@@ -45,8 +45,10 @@ type share struct {
 	Session string `json:"session"`
 	// Used are the windows in the order of kind: bucket number and count by turns, oldest first.
 	Used [kinds][]int64 `json:"used"`
-	// Ahead is how much more the owner may use, now or at any later time, without writing again.
-	Ahead int `json:"ahead,omitempty"`
+	// Ahead is how much more the owner may use without writing again: what was promised, and what is outstanding. All of it has been used,
+	// or never will be, at Until, which is no later than promiseLife after record.Seen.
+	Ahead int   `json:"ahead,omitempty"`
+	Until int64 `json:"until,omitempty"`
 	// Outcomes were observed in the day that began at Period.
 	Outcomes counts `json:"outcomes"`
 	Period   int64  `json:"period,omitempty"`
@@ -88,6 +90,12 @@ func decodeRecord(data []byte) (*record, error) {
 	if r.Owners == nil {
 		r.Owners = make(map[string]share)
 	}
+	for name, s := range r.Owners {
+		if s.Ahead > 0 && s.Until == 0 { // Without a date it could lapse at once.
+			s.Until = r.Seen + promiseLife
+			r.Owners[name] = s
+		}
+	}
 	if err := r.validate(); err != nil {
 		return nil, fmt.Errorf("warmup: corrupted record: %w", err)
 	}
@@ -125,6 +133,9 @@ func (s share) validate(seen int64) error {
 	if s.Ahead < 0 || s.Ahead > maxAhead {
 		return fmt.Errorf("ahead is %d", s.Ahead)
 	}
+	if s.Until < 0 || s.Until > seen+promiseLife {
+		return fmt.Errorf("until is %d", s.Until)
+	}
 	for k := range kinds {
 		w, err := unpackWindow(k, s.Used[k])
 		if err != nil {
@@ -140,6 +151,9 @@ func (s share) validate(seen int64) error {
 // maxAhead bounds a promise: outstanding reservations of a complete path count in it, so it is larger than MaxCap.
 const maxAhead = 1 << 40
 
+// maxCount bounds a bucket on record. It fills every window.
+const maxCount = MaxCap
+
 // pack is the window at time at in the form of the record.
 func (w *window) pack(k kind, at int64) []int64 {
 	w.prune(k, at)
@@ -147,7 +161,7 @@ func (w *window) pack(k kind, at int64) []int64 {
 	for _, b := range w.buckets {
 		number := w.number(b)
 		if i := len(pairs); i > 0 && pairs[i-2] == number {
-			pairs[i-1] += int64(b.n)
+			pairs[i-1] = min(pairs[i-1]+int64(b.n), maxCount)
 			continue
 		}
 		pairs = append(pairs, number, int64(b.n))
@@ -168,7 +182,7 @@ func unpackWindow(k kind, pairs []int64) (window, error) {
 		switch {
 		case number <= last || number > maxUnix*1e9/s.width:
 			return w, fmt.Errorf("bucket %d out of order or range", number)
-		case n < 1 || n > maxAhead/1024:
+		case n < 1 || n > maxCount:
 			return w, fmt.Errorf("count %d out of range", n)
 		}
 		last = number
@@ -201,4 +215,15 @@ func (r *record) setRamp(m ramp, l *ladder) {
 	r.Stage, r.Complete = m.pos, m.pos >= l.top()
 	r.Since, r.Period, r.Cause, r.Paused = m.since, m.period, m.cause, m.paused
 	r.IdleFrom, r.IdleSteps = m.idleFrom, m.idleSteps
+}
+
+// delivered is what the owners on record have delivered in the day that began at period.
+func (r *record) delivered(period int64) int {
+	n := 0
+	for _, s := range r.Owners {
+		if s.Period == period {
+			n += int(s.Outcomes[Delivered.index()])
+		}
+	}
+	return n
 }

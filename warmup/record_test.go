@@ -42,6 +42,8 @@ func TestBadRecords(t *testing.T) {
 		{`{"v":1,"route":"new","provider":"google","cap":1,"stage":-1}`, "stage is -1"},
 		{`{"v":1,"cap":1,"seen":-4}`, "seen is -4"},
 		{`{"v":1,"cap":1,"owners":{"x":{"ahead":-1}}}`, `owner "x": ahead is -1`},
+		{`{"v":1,"cap":1,"seen":5,"owners":{"x":{"ahead":1,"until":-1}}}`, "until is -1"},
+		{`{"v":1,"cap":1,"seen":5,"owners":{"x":{"ahead":1,"until":4200000000006}}}`, "until is 4200000000006"},
 		{`{"v":1,"cap":1,"owners":{"x":{"used":[[1],[],[]]}}}`, "odd number"},
 		{`{"v":1,"cap":1,"owners":{"x":{"used":[[5,1],[],[]]}}}`, "later than seen"},
 		{`{"v":1,"cap":1,"owners":{"x":{"used":[[5,1,4,1],[],[]]}}}`, "out of order"},
@@ -64,6 +66,14 @@ func TestBadRecords(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), `"new/google"`) {
 			t.Errorf("%s: got error %v, want one with %q", c.record, err, c.want)
 		}
+	}
+}
+
+// TestPromiseWithoutEnd: a promise on record without an end does not lapse at once.
+func TestPromiseWithoutEnd(t *testing.T) {
+	rec, err := decodeRecord([]byte(`{"v":1,"cap":1,"seen":5,"owners":{"x":{"ahead":1}}}`))
+	if err != nil || rec.Owners["x"].Until != 5+promiseLife {
+		t.Errorf("got %+v, error %v", rec, err)
 	}
 }
 

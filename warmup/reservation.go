@@ -26,7 +26,7 @@ const (
 	// ReasonPaused: an operator has paused the path.
 	ReasonPaused Reason = "paused"
 	// ReasonStore: the store is out of reach, its record is unreadable, or another process has taken over this owner's name, and
-	// the allowance leased before does not suffice. The cause is in the log.
+	// the allowance leased before does not suffice or is too old. The cause is in the log.
 	ReasonStore Reason = "store"
 	// ReasonPaths: the ledger holds Config.MaxPaths paths and all of them are in use.
 	ReasonPaths Reason = "paths"
@@ -40,7 +40,8 @@ type Reservation struct {
 	// OK says that the N messages may be sent now. Each reservation that is OK has to be settled, by CommitAt or CancelAt.
 	OK bool
 	// Until is the earliest time at which the same reservation may succeed, if all outstanding reservations are committed; when one of
-	// them is cancelled it may succeed earlier. Zero when OK. When N is above the cap it is when the stage may change at the earliest.
+	// them is cancelled it may succeed earlier. Zero when OK. When N is above the cap it is when the stage may change at the earliest; when
+	// another process holds what is left, a minute later.
 	Until time.Time
 	// Reason is why not; empty when OK. When several apply it is the one that lasts longest.
 	Reason Reason

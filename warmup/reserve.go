@@ -11,7 +11,8 @@ var errRetry = errors.New("warmup: store failed a moment ago")
 // ReserveAt asks for a place for n messages on a path at a time: all or none. When the answer is OK, the messages may be sent, and
 // count against every window until they are settled by CommitAt or CancelAt. When not, Until and Reason say when to ask again and why.
 // On a route without a plan, and for n below 1, the answer is always OK and nothing is counted. It uses the store only when the
-// allowance leased before is used up, and once a day to move the stage; decisions about other paths do not wait for it.
+// allowance leased before is used up or ten minutes old, and once a day to move the stage; decisions about other paths do not wait for it.
+// Where several processes share the store, or one may crash, a reservation has to be settled within an hour.
 func (l *Ledger) ReserveAt(now time.Time, p Path, n int) Reservation {
 	lad := l.ladders[p.Route]
 	if lad == nil || n < 1 {
@@ -24,6 +25,11 @@ func (l *Ledger) ReserveAt(now time.Time, p Path, n int) Reservation {
 	}
 	defer pt.mu.Unlock()
 	r := l.reserve(pt, l.clock(pt, t), n)
+	if !r.OK && pt.seen-pt.caller > maxBehind { // By then it will be known which of the two times was wrong.
+		if sure := unstamp(max(pt.behind+putBackAfter, pt.caller+soon)); sure.Before(r.Until) {
+			r.Until = sure
+		}
+	}
 	r.Path, r.N = p, n
 	return r
 }
@@ -44,7 +50,7 @@ func (l *Ledger) reserve(p *path, at int64, n int) Reservation {
 		synced = true
 	}
 	for {
-		at = max(at, p.seen)
+		at = p.seen // May have moved, either way.
 		if p.ramp.paused {
 			return refuse(ReasonPaused, grant{until: at + int64(time.Minute)})
 		}
@@ -56,7 +62,7 @@ func (l *Ledger) reserve(p *path, at int64, n int) Reservation {
 			return r
 		}
 		switch {
-		case p.promise >= n && (synced || p.ramp.period != 0):
+		case p.usable() >= n && (synced || p.ramp.period != 0):
 			p.promise -= n
 			used := p.windows[dayWindow].sum + p.outstanding + n
 			return Reservation{OK: true, Cap: p.ladder.caps[p.ramp.pos][dayWindow], Used: used, ticket: p.take(n)}

@@ -115,8 +115,12 @@ func TestClockBack(t *testing.T) {
 		t.Fatalf("sent %d", n)
 	}
 	for _, back := range []time.Duration{time.Second, time.Hour, 48 * time.Hour, 100 * 365 * 24 * time.Hour} {
+		until := start.Add(61 * time.Minute)
+		if back > time.Hour { // The time may be put right before that.
+			until = unstamp(max(1, stamp(start.Add(-back)))).Add(10 * time.Minute)
+		}
 		r := l.ReserveAt(start.Add(-back), google, 1)
-		if r.OK || !r.Until.Equal(start.Add(61*time.Minute)) {
+		if r.OK || !r.Until.Equal(until) {
 			t.Errorf("%v back: got %+v", back, r)
 		}
 	}

@@ -46,18 +46,18 @@ type State struct {
 // StateAt is the state of a path at a time. A path that the ledger does not know stands before its first stage's first day. It changes
 // nothing and does not use the store: a stage that is due to move is shown moved, and moves with the next reservation.
 // Safe for concurrent use.
-func (l *Ledger) StateAt(now time.Time, at Path) State {
-	lad := l.ladders[at.Route]
+func (l *Ledger) StateAt(now time.Time, p Path) State {
+	lad := l.ladders[p.Route]
 	if lad == nil {
-		return State{Path: at, Phase: PhaseWarm}
+		return State{Path: p, Phase: PhaseWarm}
 	}
 	l.mu.RLock()
-	p := l.paths[at]
+	pt := l.paths[p]
 	l.mu.RUnlock()
-	if p == nil {
-		p = l.newPath(at, lad)
+	if pt == nil {
+		pt = l.newPath(p, lad)
 	}
-	return p.state(stamp(now))
+	return pt.state(stamp(now))
 }
 
 // StatesAt are the states of all paths in memory at a time, sorted by route and provider. It changes nothing and does not use the store.

@@ -29,6 +29,7 @@ import (
 	"text/tabwriter"
 
 	"github.com/reputemail/repute/bounce"
+	"github.com/reputemail/repute/throttle"
 )
 
 // maxLine bounds a line of input, in bytes.
@@ -114,6 +115,10 @@ func (in *input) reply() (bounce.Reply, error) {
 
 // predict classifies the replies in the file and writes one prediction each.
 func predict(c *bounce.Classifier, file string, w io.Writer) error {
+	providers, err := throttle.NewTable(throttle.TableConfig{})
+	if err != nil {
+		return err
+	}
 	f, err := os.Open(file)
 	if err != nil {
 		return err
@@ -138,7 +143,7 @@ func predict(c *bounce.Classifier, file string, w io.Writer) error {
 		if err != nil {
 			return errors.Join(fmt.Errorf("%s: line %d: %w", file, n, err), out.Flush())
 		}
-		v := c.Classify(provider(in.Remote), r)
+		v := c.Classify(provider(providers, in.Remote), r)
 		if err := enc.Encode(prediction{ID: in.ID, Cats: []bounce.Category{v.Category}, Raw: v.Rule}); err != nil {
 			return err
 		}
@@ -149,36 +154,14 @@ func predict(c *bounce.Classifier, file string, w io.Writer) error {
 	return out.Flush()
 }
 
-// provider names the operator of a host, as the library's table of providers does; empty for one that it does not know.
-func provider(host string) string {
-	host = strings.ToLower(strings.TrimSuffix(strings.TrimSpace(host), "."))
-	for _, p := range [...]struct{ suffix, name string }{
-		{".google.com", "google"},
-		{".googlemail.com", "google"},
-		{".yahoodns.net", "yahoo"},
-		{".olc.protection.outlook.com", "outlook"},
-		{".mail.protection.outlook.com", "office365"},
-		{".mx.microsoft", "office365"},
-		{".icloud.com", "apple"},
-		{".docomo.ne.jp", "docomo"},
-		{".au.com", "au"},
-		{".softbank.jp", "softbank"},
-		{".comcast.net", "comcast"},
-		{".mimecast.com", "mimecast"},
-		{".orange.fr", "orange"},
-		{".gmx.net", "gmx"},
-		{".web.de", "gmx"},
-		{".qq.com", "qq"},
-		{".netease.com", "netease"},
-		{".yahoo.co.jp", "yahoo-jp"},
-		{".barracudanetworks.com", "barracuda"},
-		{".cox.net", "cox"},
-	} {
-		if strings.HasSuffix("."+host, p.suffix) {
-			return p.name
-		}
+// provider names the operator of a host; empty for one that the table does not know.
+func provider(t *throttle.Table, host string) string {
+	host = strings.TrimSpace(host)
+	name := t.Provider(host, []string{host})
+	if strings.Contains(name, ".") { // an organisational domain, or the host itself
+		return ""
 	}
-	return ""
+	return name
 }
 
 // table prints what each reply on r means, for people.

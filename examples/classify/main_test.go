@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/reputemail/repute/throttle"
 )
 
 // classify runs the command.
@@ -57,6 +59,28 @@ func TestBadInput(t *testing.T) {
 	}
 	if status, _, stderr := classify("", "-replies", "testdata/missing.jsonl"); status != 1 || !strings.Contains(stderr, "missing.jsonl") {
 		t.Errorf("a missing file: status %d, %q", status, stderr)
+	}
+}
+
+func TestProvider(t *testing.T) {
+	table, err := throttle.NewTable(throttle.TableConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for host, want := range map[string]string{
+		"gmail-smtp-in.l.google.com":                 "google",
+		" Example-com.mail.protection.Outlook.com. ": "office365",
+		"mfsmax.docomo.ne.jp":                        "docomo",
+		"mx.example.com":                             "",
+		"localhost":                                  "",
+		"192.0.2.1":                                  "",
+		"[192.0.2.1]":                                "",
+		"2001:db8::1":                                "",
+		"":                                           "",
+	} {
+		if got := provider(table, host); got != want {
+			t.Errorf("%q: %q, want %q", host, got, want)
+		}
 	}
 }
 
