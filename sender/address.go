@@ -1,12 +1,14 @@
 package sender
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
-	"golang.org/x/net/idna"
+	"github.com/reputemail/repute/internal/domain"
 )
 
 // mailbox is a checked envelope address.
@@ -20,9 +22,8 @@ func (m mailbox) String() string { return m.local + "@" + m.domain }
 
 // The limits of RFC 5321 section 4.5.3.1.
 const (
-	maxLocal  = 64
-	maxDomain = 255
-	maxPath   = 254 // 256 with the angle brackets
+	maxLocal = 64
+	maxPath  = 254 // 256 with the angle brackets
 )
 
 // parseMailbox checks an address as RFC 5321 section 4.1.2 (and RFC 6531 section 3.3) wants it, without angle brackets.
@@ -32,7 +33,7 @@ func parseMailbox(s string) (mailbox, error) {
 		return mailbox{}, clause("RFC 5321 section 4.1.2", "is empty")
 	}
 	for _, r := range s {
-		if r < ' ' || r == 0x7f || r == utf8.RuneError {
+		if unicode.IsControl(r) || r == utf8.RuneError || r == '\u2028' || r == '\u2029' {
 			return mailbox{}, clause("RFC 5321 section 4.1.2", "has a control or malformed character")
 		}
 	}
@@ -112,27 +113,18 @@ func normalDomain(s string) (string, error) {
 		}
 		return addressLiteral(a), nil
 	}
-	a, err := idna.Lookup.ToASCII(s)
+	if strings.HasSuffix(s, ".") {
+		return "", clause("RFC 5321 section 4.1.2", "domain %q ends in a dot", s)
+	}
+	a, err := domain.Canonical(s)
+	if e := (*domain.Error)(nil); errors.As(err, &e) {
+		return "", clause(e.Clause, "domain %q %s", s, e.Reason)
+	}
 	if err != nil {
-		return "", clause("RFC 5891 section 4", "domain %q: %v", s, err)
+		return "", clause("RFC 5321 section 4.1.2", "domain %q: %v", s, err)
 	}
-	a = strings.ToLower(a)
-	if len(a) > maxDomain {
-		return "", clause("RFC 5321 section 4.5.3.1.2", "domain is longer than %d octets", maxDomain)
-	}
-	for _, label := range strings.Split(a, ".") {
-		if label == "" {
-			return "", clause("RFC 1035 section 2.3.1", "domain %q has an empty label", s)
-		}
-		if len(label) > 63 {
-			return "", clause("RFC 1035 section 2.3.4", "domain %q has a label longer than 63 octets", s)
-		}
-		for i := 0; i < len(label); i++ {
-			c := label[i]
-			if !(c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || c == '-' || c == '_') {
-				return "", clause("RFC 1035 section 2.3.1", "domain %q has the character %q", s, c)
-			}
-		}
+	if last := a[strings.LastIndexByte(a, '.')+1:]; strings.Trim(last, "0123456789") == "" {
+		return "", clause("RFC 1123 section 2.1", "domain %q is a bare address; an address literal has brackets", s)
 	}
 	return a, nil
 }

@@ -29,7 +29,6 @@ type attempt struct {
 	session     *session // nil: to be dialled with the connection that was taken
 	group       []queue.Delivery
 	limits      throttle.Limits // of the path, when it was launched
-	leased      time.Time
 	began       time.Time
 
 	dialled bool // the connection that was taken was used
@@ -72,6 +71,7 @@ func (d *dispatcher) work(a *attempt) {
 	switch {
 	case a.session == nil && !a.dialled:
 		d.unopened(a.path, time.Now())
+		d.feed()
 		d.serve(a.path, "")
 	case a.session == nil: // dialled in vain
 		d.closed(a.path)
@@ -88,14 +88,10 @@ func (d *dispatcher) work(a *attempt) {
 // perform runs the transaction and settles its deliveries. It reports whether the session is of further use.
 func (d *dispatcher) perform(a *attempt) (alive bool) {
 	a.began = time.Now()
-	group, ok := d.admit(a)
-	if !ok {
+	if !d.admit(a) {
 		d.refund(a)
 		return true
 	}
-	d.mu.Lock() // Explain and tidy read it
-	a.group = group
-	d.mu.Unlock()
 	msg, header, ok := d.compose(a)
 	if !ok {
 		d.refund(a)
@@ -117,14 +113,19 @@ func (d *dispatcher) perform(a *attempt) (alive bool) {
 	}
 	reused := a.session.sent > 0
 	a.session.sent++
+	began := time.Now()
 	results, err := a.session.Send(d.ctx, env)
-	if a.stale = reused && err != nil && d.ctx.Err() == nil && d.closedBefore(a, results); a.stale {
+	if a.stale = reused && err != nil && d.ctx.Err() == nil && time.Since(began) < staleWithin && d.closedBefore(a, results); a.stale {
 		d.refund(a)
 		return false
 	}
 	d.judge(a, results, err)
 	return err == nil
 }
+
+// staleWithin is how soon MAIL fails on a session that was closed while it was idle. A host that is silent instead, and
+// gone after minutes, has cost an attempt.
+const staleWithin = 10 * time.Second
 
 // closedBefore reports whether a session that was kept for reuse turns out to have been closed by the other side: idle
 // too long, or a limit that it does not speak of (Yahoo closes after some messages without a word). It is when MAIL meets
@@ -152,17 +153,21 @@ func (d *dispatcher) closedBefore(a *attempt, results []transport.Result) bool {
 	return true
 }
 
-// admit settles the deliveries that must not be attempted any more. It returns the others.
-func (d *dispatcher) admit(a *attempt) (group []queue.Delivery, ok bool) {
+// admit settles the deliveries of the group that must not be attempted any more. It reports whether any is left, and the
+// allowance is then for what is left.
+func (d *dispatcher) admit(a *attempt) bool {
 	now := time.Now()
+	group := make([]queue.Delivery, 0, len(a.group))
+	var failed error
 	for _, del := range a.group {
 		if !del.Expires.After(now) {
-			d.s.settler.in <- d.s.settler.expired(del)
+			d.s.settler.put(d.s.settler.expired(del))
 			continue
 		}
 		refusal, err := d.s.admit(d.ctx, a.lane.stream, del.Recipient)
 		switch {
 		case err != nil:
+			failed = err
 			d.s.log.Error("gate has an error", "recipient", d.s.redact.recipient(del.Lane.Stream, del.Recipient), "err", err)
 			d.s.settler.wait(del, gateRetry)
 		case refusal != "":
@@ -171,15 +176,42 @@ func (d *dispatcher) admit(a *attempt) (group []queue.Delivery, ok bool) {
 			group = append(group, del)
 		}
 	}
-	return group, len(group) > 0
+	d.mu.Lock() // Explain and tidy read the group
+	fewer := len(group) < len(a.group)
+	a.group = group
+	if failed != nil {
+		d.hold(a.lane, WaitGate, failed)
+	}
+	d.mu.Unlock()
+	if len(group) > 0 && fewer && a.reservation.OK {
+		d.refund(a)
+		if n := countNew(group, a.path.key.Route); n > 0 {
+			if a.reservation = d.s.pacer.ReserveAt(now, warmup.Path(a.path.key), n); !a.reservation.OK {
+				for _, del := range group { // somebody else was quicker
+					d.s.settler.wait(del, tokenHold)
+				}
+				return false
+			}
+		}
+	}
+	return len(group) > 0
 }
 
 // compose reads and signs the message.
 func (d *dispatcher) compose(a *attempt) (msg *queue.Message, header []byte, ok bool) {
+	why := WaitQueue
 	msg, err := d.s.cfg.Queue.Message(d.ctx, a.group[0].MessageID)
 	if err == nil {
+		why = WaitSigner
 		header, err = d.s.sign(d.ctx, a.lane.stream, msg)
 	}
+	d.mu.Lock()
+	if err == nil {
+		a.lane.pause = 0
+	} else if d.ctx.Err() == nil {
+		d.hold(a.lane, why, err)
+	}
+	d.mu.Unlock()
 	if err == nil {
 		return msg, header, true
 	}
@@ -194,9 +226,16 @@ func (d *dispatcher) compose(a *attempt) (msg *queue.Message, header []byte, ok 
 
 // refund gives the warm-up allowance back: the receiver never saw the message.
 func (d *dispatcher) refund(a *attempt) {
-	if a.reservation.OK {
-		d.s.pacer.CancelAt(time.Now(), a.reservation)
-		a.reservation.OK = false
+	if !a.reservation.OK {
+		return
+	}
+	now := time.Now()
+	d.s.pacer.CancelAt(now, a.reservation)
+	a.reservation.OK = false
+	d.mu.Lock()
+	defer d.unlock()
+	if a.path.cold.len() > 0 { // somebody waits for it
+		d.setEarlier(&a.path.coldAt, now)
 	}
 }
 
@@ -358,6 +397,7 @@ func newRouteInfo(r Route) *routeInfo {
 	info := &routeInfo{Route: r, warming: len(r.Warmup.Stages) > 0}
 	if r.LocalAddr != "" {
 		info.local, _ = netip.ParseAddr(r.LocalAddr) // checked by Config
+		info.local = info.local.Unmap()
 	}
 	if r.Relay != nil {
 		host, port, _ := net.SplitHostPort(r.Relay.Addr)

@@ -37,6 +37,9 @@ type Config struct {
 	// AllowLoopback lets the default Resolver give loopback addresses for MX hosts, for tests on one machine. Defaults to
 	// false: a stranger's domain cannot make us talk to ourselves.
 	AllowLoopback bool
+	// AllowPrivate lets the default Resolver give addresses of private networks for MX hosts: for mail inside one's own.
+	// Defaults to false, for the same reason.
+	AllowPrivate bool
 	// Transport speaks SMTP. Defaults to a transport.Transport with Dial and TLS.
 	Transport Transport
 	// Dial opens connections for the default Transport. Defaults to the net package.
@@ -196,6 +199,9 @@ func (c Config) withDefaults() (Config, error) {
 	if err := c.Retry.withDefaults(); err != nil {
 		return c, err
 	}
+	if err := c.checkUnused(); err != nil {
+		return c, err
+	}
 	if len(c.Routes) == 0 {
 		return c, badConfig("Routes", "at least one route is needed")
 	}
@@ -220,6 +226,29 @@ func (c Config) withDefaults() (Config, error) {
 		return c, err
 	}
 	return c, c.streamDefaults()
+}
+
+// checkUnused refuses what would have no effect beside a part that the host brings itself.
+func (c *Config) checkUnused() error {
+	for _, f := range []struct {
+		field, part string
+		set         bool
+	}{
+		{"Limits", "Throttle", c.Throttle != nil && c.Limits != nil},
+		{"Backoff", "Throttle", c.Throttle != nil && c.Backoff != throttle.Backoff{}},
+		{"WarmupStore", "Pacer", c.Pacer != nil && c.WarmupStore != nil},
+		{"DNS", "Resolver", c.Resolver != nil && len(c.DNS) > 0},
+		{"DialDNS", "Resolver", c.Resolver != nil && c.DialDNS != nil},
+		{"AllowLoopback", "Resolver", c.Resolver != nil && c.AllowLoopback},
+		{"AllowPrivate", "Resolver", c.Resolver != nil && c.AllowPrivate},
+		{"Dial", "Transport", c.Transport != nil && c.Dial != nil},
+		{"TLS", "Transport", c.Transport != nil && c.TLS != nil},
+	} {
+		if f.set {
+			return badConfig(f.field, "has no effect beside a %s of your own", f.part)
+		}
+	}
+	return nil
 }
 
 func (c *Config) poolDefaults(routes map[string]bool) error {
@@ -397,12 +426,9 @@ func checkName(field, name string, seen map[string]bool) error {
 
 // checkHostname checks an EHLO name: a fully qualified domain name or an address literal (RFC 5321 section 4.1.1.1).
 func checkHostname(name string) error {
-	if strings.HasPrefix(name, "[") && strings.HasSuffix(name, "]") {
-		inner := strings.TrimPrefix(name[1:len(name)-1], "IPv6:")
-		if _, err := netip.ParseAddr(inner); err != nil {
-			return fmt.Errorf("%q is not an address literal", name)
-		}
-		return nil
+	if strings.HasPrefix(name, "[") {
+		_, err := normalDomain(name)
+		return err
 	}
 	if _, err := netip.ParseAddr(name); err == nil {
 		return fmt.Errorf("%q is a bare address; an address literal has brackets", name)

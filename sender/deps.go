@@ -72,7 +72,8 @@ type TLSReporter interface {
 // Pacer decides how much a path under warm-up may carry. [*warmup.Ledger] is the implementation.
 // A Pacer that also has ObserveAt, as Ledger does, is told the outcome of every attempt.
 type Pacer interface {
-	// ReserveAt asks for n first attempts over the path, all or nothing. It does not block for long and never sleeps.
+	// ReserveAt asks for n first attempts over the path, all or nothing. It is called while the dispatcher stands still, so
+	// it must return within some milliseconds, also when its store is away: refuse then, with an Until of some seconds.
 	ReserveAt(now time.Time, p warmup.Path, n int) warmup.Reservation
 	// CommitAt says that the receiver saw the n messages of r.
 	CommitAt(now time.Time, r warmup.Reservation)
@@ -141,7 +142,7 @@ type Suppressor interface {
 
 // Resolver finds where a domain's mail goes. [*route.Resolver] is the implementation.
 type Resolver interface {
-	// Resolve returns the mail exchangers of a domain. Errors are *route.Error, or ctx's own.
+	// Resolve returns the mail exchangers of a domain; a zero Expires means 5 minutes. Errors are *route.Error, or ctx's own.
 	Resolve(ctx context.Context, domain string) (route.Destination, error)
 	// Addrs returns the addresses of a host: for relays. Errors as for Resolve.
 	Addrs(ctx context.Context, host string) ([]netip.Addr, error)
@@ -149,8 +150,9 @@ type Resolver interface {
 
 // Observer is told of every event.
 type Observer interface {
-	// Observe is called for one event at a time, in order, after the state it tells of is durable. A slow Observer
-	// slows the sending down. It may call Enqueue, Explain and Stats, but not Stop.
+	// Observe is called for one event at a time, in order, after the state it tells of is durable. When it is more than
+	// some thousand events behind, settling waits for it, and so in the end the sending; Enqueue does not. It may call
+	// Enqueue, Explain and Stats, but not Stop.
 	Observe(e Event)
 }
 

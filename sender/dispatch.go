@@ -1,6 +1,7 @@
 package sender
 
 import (
+	"container/list"
 	"context"
 	"errors"
 	"strings"
@@ -16,14 +17,17 @@ import (
 // The dispatcher's own clocks.
 const (
 	leaseFor        = 15 * time.Minute // a claim; longer than most attempts, renewed for the others
+	houseTime       = time.Minute      // for one round of both
 	tidyEvery       = time.Minute      // renewing and giving back leases, expiring
 	lookEvery       = 15 * time.Second // looking for mail of other processes and of leases that ran out
 	queueRetry      = 5 * time.Second  // after an error of the queue
 	gateRetry       = time.Minute      // after an error of the gate or signer
+	destinationTTL  = 5 * time.Minute  // of a Resolver that says nothing
 	minClaim        = 8
 	maxClaim        = 64
-	maxBuffered     = 64 // a lane's deliveries that go straight to dispatch
-	maxLookups      = 64 // resolving and claiming at a time
+	maxBuffered     = 64  // a lane's deliveries that go straight to dispatch
+	maxClaims       = 64  // claims under way at a time
+	maxResolves     = 512 // look-ups under way at a time: dead name servers hold them for long
 	maxTrackedHosts = 100_000
 )
 
@@ -33,22 +37,25 @@ type dispatcher struct {
 	s   *Sender
 	ctx context.Context // ends when Stop stops waiting: ends attempts
 
-	mu         sync.Mutex
-	stopping   bool
-	lanes      map[queue.Lane]*lane
-	paths      map[Path]*path
-	alarms     alarms
-	conns      int        // open connections of all paths
-	served     *path      // whose lanes are having their turns
-	servedCold bool       // those of its line for warm-up allowance
-	outbox     []settled  // to be settled when the mutex is released: the settler needs the mutex itself
-	ready      []*attempt // begun under the mutex, to be run when it is released
-	running    map[*attempt]struct{}
-	down       *keyed.Map[string, downHost]
-	wake       chan struct{}      // tells run that an earlier alarm was set
-	lookups    chan struct{}      // semaphore
-	late       []queue.Settlement // offered while stopping
-	wg         sync.WaitGroup
+	mu               sync.Mutex
+	stopping         bool
+	lanes            map[queue.Lane]*lane
+	paths            map[Path]*path
+	alarms           alarms
+	conns            int        // open connections of all paths
+	pacerRests       time.Time  // until when the pacer is not asked
+	idle             *list.List // of *session: idle ones of all paths, the oldest first
+	starved          []*path    // in line for a connection of the process
+	served           *path      // whose lanes are having their turns
+	servedCold       bool       // those of its line for warm-up allowance
+	outbox           []settled  // to be settled when the mutex is released: the settler needs the mutex itself
+	ready            []*attempt // begun under the mutex, to be run when it is released
+	running          map[*attempt]struct{}
+	down             *keyed.Map[string, downHost]
+	wake             chan struct{}      // tells run that an earlier alarm was set
+	claims, resolves chan struct{}      // semaphores
+	late             []queue.Settlement // offered while stopping
+	wg               sync.WaitGroup
 }
 
 // downHost remembers that the hosts of a site could not be reached over a route.
@@ -63,9 +70,10 @@ func newDispatcher(s *Sender) *dispatcher {
 		lanes:   map[queue.Lane]*lane{},
 		paths:   map[Path]*path{},
 		running: map[*attempt]struct{}{},
+		idle:    list.New(),
 		down:    keyed.New(keyed.Config[string, downHost]{Max: maxTrackedHosts, Idle: 24 * time.Hour}),
 		wake:    make(chan struct{}, 1),
-		lookups: make(chan struct{}, maxLookups),
+		claims:  make(chan struct{}, maxClaims), resolves: make(chan struct{}, maxResolves),
 	}
 }
 
@@ -74,25 +82,12 @@ func (d *dispatcher) run(stop <-chan struct{}) {
 	defer d.wg.Done()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	var tidyAt, lookAt time.Time
 	for {
-		now := time.Now()
-		if !now.Before(lookAt) {
-			lookAt = now.Add(lookEvery)
-			d.look()
-		}
-		if !now.Before(tidyAt) {
-			tidyAt = now.Add(tidyEvery)
-			d.tidy(now)
-		}
 		d.mu.Lock()
-		next := d.alarms.ring(now)
+		next := d.alarms.ring(time.Now())
 		d.unlock()
-		if next.IsZero() || next.After(lookAt) {
-			next = lookAt
-		}
-		if tidyAt.Before(next) {
-			next = tidyAt
+		if next.IsZero() {
+			next = time.Now().Add(time.Hour)
 		}
 		timer.Reset(time.Until(next))
 		select {
@@ -100,6 +95,28 @@ func (d *dispatcher) run(stop <-chan struct{}) {
 			return
 		case <-d.wake:
 		case <-timer.C:
+		}
+	}
+}
+
+// keepHouse looks and tidies by the clock until stop is closed. It talks to the queue, which may be slow; so it has a
+// goroutine of its own.
+func (d *dispatcher) keepHouse(stop <-chan struct{}) {
+	defer d.wg.Done()
+	ticker := time.NewTicker(lookEvery)
+	defer ticker.Stop()
+	for n := 0; ; n++ {
+		ctx, cancel := context.WithTimeout(d.ctx, houseTime)
+		d.look(ctx)
+		if n%int(tidyEvery/lookEvery) == 0 {
+			d.tidy(ctx)
+			d.expire(ctx)
+		}
+		cancel()
+		select {
+		case <-stop:
+			return
+		case <-ticker.C:
 		}
 	}
 }
@@ -113,7 +130,14 @@ func (d *dispatcher) unlock() {
 		go d.work(a)
 	}
 	for _, b := range outbox {
-		d.s.settler.in <- b
+		d.s.settler.put(b)
+	}
+}
+
+// setEarlier sets an alarm unless it rings before anyway.
+func (d *dispatcher) setEarlier(a *alarm, at time.Time) {
+	if a.slot == 0 || at.Before(a.at) {
+		d.setAlarm(a, at)
 	}
 }
 
@@ -153,8 +177,8 @@ func (d *dispatcher) lane(key queue.Lane) *lane {
 }
 
 // look asks the queue which lanes hold mail.
-func (d *dispatcher) look() {
-	lanes, err := d.s.cfg.Queue.Lanes(d.ctx)
+func (d *dispatcher) look(ctx context.Context) {
+	lanes, err := d.s.cfg.Queue.Lanes(ctx)
 	if err != nil {
 		if d.ctx.Err() == nil {
 			d.s.log.Error("queue does not list its lanes", "err", err)
@@ -181,7 +205,7 @@ func (d *dispatcher) expect(key queue.Lane, t time.Time) {
 func (d *dispatcher) expectLocked(key queue.Lane, t time.Time) {
 	l := d.lane(key)
 	l.expects(t)
-	if len(l.buf) == 0 { // else it stands in line already
+	if len(l.buf) == 0 && l.lines == 0 { // else it is in line already, and claims when its turn comes
 		d.advance(l, 0)
 	}
 }
@@ -197,7 +221,7 @@ func (d *dispatcher) takesDirect(keys []queue.Lane) bool {
 	now := time.Now()
 	for _, key := range keys {
 		l := d.lanes[key]
-		if l != nil && (len(l.buf)+len(keys) > maxBuffered || !l.due.IsZero() && !l.due.After(now) || l.fetching) {
+		if l != nil && (l.lines > 0 || len(l.buf)+len(keys) > maxBuffered || !l.due.IsZero() && !l.due.After(now) || l.fetching) {
 			return false
 		}
 	}
@@ -205,7 +229,7 @@ func (d *dispatcher) takesDirect(keys []queue.Lane) bool {
 }
 
 // offer hands over deliveries that were leased to us when they were put.
-func (d *dispatcher) offer(ds []queue.Delivery, leaseEnd time.Time) {
+func (d *dispatcher) offer(ds []queue.Delivery) {
 	d.mu.Lock()
 	defer d.unlock()
 	if d.stopping { // the leases run out by themselves, but need not
@@ -216,9 +240,6 @@ func (d *dispatcher) offer(ds []queue.Delivery, leaseEnd time.Time) {
 	}
 	for _, del := range ds {
 		l := d.lane(del.Lane)
-		if len(l.buf) == 0 {
-			l.leaseEnd = leaseEnd
-		}
 		l.insert(del)
 	}
 	for _, del := range ds {
@@ -242,11 +263,18 @@ func (d *dispatcher) advance(l *lane, limit int) (began bool) {
 				return began
 			}
 			if !l.due.IsZero() {
-				d.setAlarm(&l.alarm, l.due)
+				d.setEarlier(&l.alarm, l.due)
 			} else if l.idle() {
 				d.alarms.clear(&l.alarm)
 				delete(d.lanes, l.key)
 			}
+			return began
+		}
+		if l.heldUntil.After(now) {
+			d.setEarlier(&l.alarm, l.heldUntil)
+			return began
+		}
+		if l.pause > 0 && l.inFlight > 0 { // one at a time, until one gets through; its end comes back here
 			return began
 		}
 		if !d.resolved(l, now) {
@@ -275,9 +303,10 @@ func (d *dispatcher) claim(l *lane) {
 	}
 	chunk := l.chunk
 	l.fetching = d.spawn(func() {
-		d.lookups <- struct{}{}
+		defer d.takeTurn(l)
+		d.claims <- struct{}{}
 		got, err := d.s.cfg.Queue.Claim(d.ctx, queue.Claim{Lane: l.key, Limit: chunk, LeaseFor: leaseFor})
-		<-d.lookups
+		<-d.claims
 		now := time.Now()
 		d.mu.Lock()
 		defer d.unlock()
@@ -288,7 +317,7 @@ func (d *dispatcher) claim(l *lane) {
 			}
 			l.due = now.Add(queueRetry)
 			l.waits = []Wait{{Reason: WaitQueue, Until: l.due, Detail: err.Error()}}
-			d.setAlarm(&l.alarm, l.due)
+			d.setEarlier(&l.alarm, l.due)
 			return
 		}
 		l.due = time.Time{}
@@ -303,18 +332,43 @@ func (d *dispatcher) claim(l *lane) {
 		} else {
 			l.chunk = minClaim
 		}
-		if len(l.buf) == 0 {
-			l.leaseEnd = now.Add(leaseFor)
-		}
 		for _, del := range got.Deliveries {
+			del.Due = now.Add(leaseFor) // by our clock
+			if d.s.settler.unwritten(&del) {
+				continue
+			}
+			if d.stopping {
+				d.late = append(d.late, release(&del))
+				continue
+			}
 			if del.Expired {
 				d.outbox = append(d.outbox, d.s.settler.expired(del))
 				continue
 			}
 			l.insert(del)
 		}
-		d.advance(l, 0)
+		if l.turn == nil {
+			d.advance(l, 0)
+		}
 	})
+}
+
+// takeTurn lets a lane have the turn that was kept for it while it claimed, and the line go on.
+func (d *dispatcher) takeTurn(l *lane) {
+	d.mu.Lock()
+	defer d.unlock()
+	p := l.turn
+	if p == nil {
+		return
+	}
+	l.turn = nil
+	p.claiming--
+	if len(l.buf) > 0 && !d.stopping {
+		d.served = p
+		d.advance(l, 1)
+		d.served = nil
+	}
+	d.serve(p, "")
 }
 
 // resolved reports whether the lane's destination is known, and else sees to it. The mutex is held.
@@ -336,9 +390,9 @@ func (d *dispatcher) resolved(l *lane, now time.Time) bool {
 		return true
 	}
 	l.resolving = d.spawn(func() {
-		d.lookups <- struct{}{}
+		d.resolves <- struct{}{}
 		dest, err := d.s.cfg.Resolver.Resolve(d.ctx, l.key.Domain)
-		<-d.lookups
+		<-d.resolves
 		d.mu.Lock()
 		defer d.unlock()
 		l.resolving = false
@@ -352,6 +406,9 @@ func (d *dispatcher) settleResolve(l *lane, dest route.Destination, err error) {
 	now := time.Now()
 	if err == nil {
 		l.dnsTries = 0
+		if !dest.Expires.After(now) {
+			dest.Expires = now.Add(destinationTTL)
+		}
 		l.dest = &destination{Destination: dest, provider: d.s.cfg.Providers.Provider(dest.Domain, dest.MX), site: strings.Join(dest.MX, " ")}
 		if l.dest.site == "" {
 			l.dest.site = l.key.Domain // an address literal
@@ -376,7 +433,7 @@ func (d *dispatcher) settleResolve(l *lane, dest route.Destination, err error) {
 	l.dnsUntil = now.Add(min(30*time.Minute, time.Minute<<min(l.dnsTries-1, 5)))
 	l.waits = []Wait{{Reason: WaitDNS, Until: l.dnsUntil, Detail: err.Error()}}
 	d.s.stats.waited(Path{Provider: l.key.Domain}, WaitDNS)
-	d.setAlarm(&l.alarm, l.dnsUntil)
+	d.setEarlier(&l.alarm, l.dnsUntil)
 }
 
 // again puts a group back at the front of its lane: nothing was attempted, since the session it was meant for had been
@@ -389,52 +446,55 @@ func (d *dispatcher) again(a *attempt) {
 		}
 		return
 	}
-	if len(l.buf) == 0 {
-		l.leaseEnd = a.leased.Add(leaseFor)
-	}
 	l.buf = append(a.group, l.buf...)
+}
+
+// hold makes a lane pause, twice as long each time in a row, for a reason that is not the receiver's. The mutex is held.
+func (d *dispatcher) hold(l *lane, why WaitReason, err error) {
+	l.pause = min(gateRetry, max(time.Second, 2*l.pause))
+	l.heldUntil = time.Now().Add(l.pause)
+	l.waits = []Wait{{Reason: why, Until: l.heldUntil, Detail: err.Error()}}
 }
 
 // tidy gives back leases that would run out before their deliveries are sent, renews those of running attempts, and
 // settles what expired.
-func (d *dispatcher) tidy(now time.Time) {
+func (d *dispatcher) tidy(ctx context.Context) {
 	var batch []queue.Settlement
 	var back []queue.Lane
+	now := time.Now()
 	d.mu.Lock()
 	for key, l := range d.lanes {
-		if len(l.buf) == 0 {
-			continue
-		}
 		keep := l.buf[:0]
 		for _, del := range l.buf {
-			if !del.Expires.After(now) {
+			switch {
+			case !del.Expires.After(now):
 				d.outbox = append(d.outbox, d.s.settler.expired(del))
-			} else {
+			case del.Due.Sub(now) < leaseFor/3:
+				batch = append(batch, release(&del))
+			default:
 				keep = append(keep, del)
 			}
 		}
-		l.buf = keep
-		if l.leaseEnd.Sub(now) > leaseFor/3 {
-			continue
+		if len(keep) < len(l.buf) {
+			clear(l.buf[len(keep):])
+			back = append(back, key)
 		}
-		for _, del := range l.buf {
-			batch = append(batch, release(&del))
+		if l.buf = keep; len(keep) == 0 {
+			l.buf = nil
 		}
-		l.buf = nil
-		back = append(back, key)
 	}
 	for a := range d.running {
-		if now.Sub(a.leased) > leaseFor/3 {
-			a.leased = now
-			for _, del := range a.group {
+		for i := range a.group {
+			if del := &a.group[i]; del.Due.Sub(now) < leaseFor/3 {
+				del.Due = now.Add(leaseFor)
 				batch = append(batch, queue.Settlement{ID: del.ID, Lease: del.Lease, State: queue.InFlight, After: leaseFor})
 			}
 		}
 	}
 	d.unlock()
 	if len(batch) > 0 {
-		if _, err := d.s.cfg.Queue.Settle(d.ctx, batch); err != nil {
-			d.s.log.Error("queue does not take back leases", "err", err)
+		if _, err := d.s.cfg.Queue.Settle(ctx, batch); err != nil {
+			d.s.log.Error("queue does not renew or take back leases", "err", err)
 		}
 	}
 	d.mu.Lock()
@@ -443,13 +503,12 @@ func (d *dispatcher) tidy(now time.Time) {
 		d.lane(key).expects(now)
 	}
 	d.unlock()
-	d.expire()
 }
 
 // expire settles deliveries whose time ran out, wherever they wait.
-func (d *dispatcher) expire() {
+func (d *dispatcher) expire(ctx context.Context) {
 	for {
-		got, err := d.s.cfg.Queue.Claim(d.ctx, queue.Claim{Expired: true, Limit: 256, LeaseFor: leaseFor})
+		got, err := d.s.cfg.Queue.Claim(ctx, queue.Claim{Expired: true, Limit: 256, LeaseFor: leaseFor})
 		if err != nil {
 			if d.ctx.Err() == nil {
 				d.s.log.Error("queue does not give expired deliveries", "err", err)
@@ -457,7 +516,9 @@ func (d *dispatcher) expire() {
 			return
 		}
 		for _, del := range got.Deliveries {
-			d.s.settler.in <- d.s.settler.expired(del)
+			if !d.s.settler.unwritten(&del) {
+				d.s.settler.put(d.s.settler.expired(del))
+			}
 		}
 		if len(got.Deliveries) < 256 {
 			return
@@ -483,11 +544,8 @@ func (d *dispatcher) stop() []queue.Settlement {
 		l.buf = nil
 	}
 	for _, p := range d.paths {
-		for site, idle := range p.idle {
-			for _, sess := range idle {
-				d.closeSession(sess)
-			}
-			delete(p.idle, site)
+		for len(p.idle) > 0 {
+			d.evictIdle(p)
 		}
 	}
 	return back

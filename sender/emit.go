@@ -1,6 +1,7 @@
 package sender
 
 import (
+	"context"
 	"sync"
 )
 
@@ -71,12 +72,58 @@ func (e *emitter) run() {
 	}
 }
 
-// close makes run end once everything is handed over, and waits for it.
+// close makes run end once everything is handed over.
 func (e *emitter) close() {
 	e.mu.Lock()
 	e.closed = true
 	e.mu.Unlock()
 	e.wake.Broadcast()
 	e.room.Broadcast()
-	e.wg.Wait()
+}
+
+// waitFor waits for a group until ctx ends.
+func waitFor(ctx context.Context, wg *sync.WaitGroup) bool {
+	done := make(chan struct{})
+	go func() { wg.Wait(); close(done) }()
+	select {
+	case <-done:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// arrivals are the messages that are being enqueued: what becomes of one is not told before that it was accepted.
+type arrivals struct {
+	mu sync.Mutex
+	m  map[string]chan struct{}
+}
+
+// begin notes that a message is about to be put, and returns what to call, once or more, when its acceptance was told.
+func (a *arrivals) begin(id string) (end func()) {
+	ch := make(chan struct{})
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.m == nil {
+		a.m = map[string]chan struct{}{}
+	}
+	a.m[id] = ch
+	return sync.OnceFunc(func() {
+		a.mu.Lock()
+		if a.m[id] == ch {
+			delete(a.m, id)
+		}
+		a.mu.Unlock()
+		close(ch)
+	})
+}
+
+// wait waits while a message is being enqueued.
+func (a *arrivals) wait(id string) {
+	a.mu.Lock()
+	ch := a.m[id]
+	a.mu.Unlock()
+	if ch != nil {
+		<-ch
+	}
 }

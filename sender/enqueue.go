@@ -46,9 +46,10 @@ func (s *Sender) Enqueue(ctx context.Context, m Message) (Receipt, error) {
 	if err != nil {
 		return Receipt{}, err
 	}
-	if s.isStopping() {
+	if !s.enter() {
 		return Receipt{}, ErrStopped
 	}
+	defer s.calls.Done()
 	l, err := m.check(&s.cfg, time.Now(), s.hostname)
 	if err != nil {
 		return Receipt{}, err
@@ -91,6 +92,8 @@ func (s *Sender) Enqueue(ctx context.Context, m Message) (Receipt, error) {
 	if direct {
 		put.LeaseFor = leaseFor
 	}
+	accepted := s.arriving.begin(r.MessageID)
+	defer accepted()
 	now := time.Now()
 	leases, err := s.cfg.Queue.Put(ctx, put)
 	if errors.Is(err, queue.ErrDuplicate) {
@@ -108,13 +111,14 @@ func (s *Sender) Enqueue(ctx context.Context, m Message) (Receipt, error) {
 		s.stats.event(e)
 		s.events.emit(e)
 	}
+	accepted() // before anything that may wait for the settler
 	switch {
 	case direct:
 		for i := range put.Deliveries {
 			d := &put.Deliveries[i]
 			d.State, d.Lease, d.Created, d.Due, d.Expires = queue.InFlight, leases[i], now, now.Add(leaseFor), now.Add(put.ExpireAfter)
 		}
-		s.dispatch.offer(put.Deliveries, now.Add(leaseFor))
+		s.dispatch.offer(put.Deliveries)
 	case s.isRunning():
 		for _, lane := range lanes {
 			s.dispatch.expect(lane, now)
@@ -158,6 +162,17 @@ func (s *Sender) streamOf(m *Message) (*stream, error) {
 		}
 	}
 	return nil, badField("Stream", "", "there is no stream %q", m.Stream)
+}
+
+// enter counts a call of Enqueue in, for s.calls.Done. It reports whether the Sender is not stopping.
+func (s *Sender) enter() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.state == stopping {
+		return false
+	}
+	s.calls.Add(1)
+	return true
 }
 
 func (s *Sender) isStopping() bool { s.mu.Lock(); defer s.mu.Unlock(); return s.state == stopping }

@@ -27,7 +27,7 @@ const (
 	EventSuppressed EventType = "suppressed"
 	// EventCancelled: withdrawn by the host. Final.
 	EventCancelled EventType = "cancelled"
-	// EventPathClosed: a path was closed to all mail (Path, Wait); EventPathOpened: it carries mail again.
+	// EventPathClosed: a path was closed to all mail (Path, Wait); EventPathOpened: it may carry mail again.
 	EventPathClosed EventType = "path-closed"
 	EventPathOpened EventType = "path-opened"
 )

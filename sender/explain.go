@@ -39,7 +39,7 @@ func (s *Sender) Explain(ctx context.Context, id string) ([]Explanation, error) 
 	for _, d := range ds {
 		e := Explanation{
 			DeliveryID: d.ID, MessageID: d.MessageID, Stream: d.Lane.Stream, Recipient: s.redact.recipient(d.Lane.Stream, d.Recipient),
-			State: d.State, Created: d.Created, Expires: d.Expires, Attempts: d.Attempts, History: d.History,
+			State: d.State, Created: d.Created, Expires: d.Expires, Attempts: d.Attempts, History: slices.Clone(d.History),
 		}
 		for i := range e.History {
 			e.History[i].Reply = s.redact.reply(e.History[i].Reply, d.Recipient)

@@ -38,6 +38,7 @@ func (q *fairQueue) add(l *lane) bool {
 		q.streams = map[*stream]*turn{}
 	}
 	q.in[l] = struct{}{}
+	l.lines++
 	t := q.streams[l.stream]
 	if t == nil {
 		t = &turn{pass: q.pass}
@@ -83,6 +84,7 @@ func (q *fairQueue) pop(site string) *lane {
 		best.lanes = append(best.lanes[:i], best.lanes[i+1:]...)
 	}
 	delete(q.in, l)
+	l.lines--
 	q.pass = best.pass
 	best.pass += strideUnit / uint64(who.Weight)
 	return l
@@ -96,13 +98,4 @@ func (q *fairQueue) putBack(l *lane) {
 		t.lanes[0] = l
 	}
 	t.pass -= strideUnit / uint64(l.stream.Weight)
-}
-
-// drain takes all lanes out.
-func (q *fairQueue) drain() []*lane {
-	out := make([]*lane, 0, len(q.in))
-	for len(q.in) > 0 {
-		out = append(out, q.pop(""))
-	}
-	return out
 }

@@ -54,10 +54,10 @@ func (d *dispatcher) judge(a *attempt, results []transport.Result, err error) {
 	if a.reservation.OK {
 		if saw || cancelled {
 			d.s.pacer.CommitAt(now, a.reservation)
+			a.reservation.OK = false
 		} else {
-			d.s.pacer.CancelAt(now, a.reservation)
+			d.refund(a)
 		}
-		a.reservation.OK = false
 	}
 	a.sent = saw
 	for _, s := range signals {
@@ -79,15 +79,11 @@ func (d *dispatcher) settleFailure(a *attempt, del *queue.Delivery, record *queu
 		next = ""
 	}
 	if v.Permanent {
-		other := ""
-		if v.Scope == bounce.ScopeRoute {
-			other = d.otherRoute(a, del)
-		}
-		if other == "" {
+		if v.Scope != bounce.ScopeRoute || !d.hasOtherRoute(a, del) {
 			d.s.settler.bounced(a, del, record)
 			return
 		}
-		d.s.settler.deferred(a, del, record, otherRouteDelay, other)
+		d.s.settler.deferred(a, del, record, otherRouteDelay, next)
 		return
 	}
 	if !del.Expires.After(now) {
@@ -95,9 +91,12 @@ func (d *dispatcher) settleFailure(a *attempt, del *queue.Delivery, record *queu
 		return
 	}
 	after := d.s.cfg.Retry.after(del.Attempts+1, v, rand.Float64())
-	if now.Add(after).After(del.Expires) {
-		// One last try just before the end is worth more than none.
-		after = max(time.Second, min(after, del.Expires.Sub(now)-lastTry))
+	if left := del.Expires.Sub(now); after >= left {
+		// One last try just before the end is worth more than none, unless it came too soon after this one.
+		after = left
+		if early := left - lastTry; early >= max(d.s.cfg.Retry.ShortCause, v.RetryAfter) {
+			after = early
+		}
 	}
 	d.s.settler.deferred(a, del, record, after, next)
 }
@@ -108,17 +107,16 @@ const (
 	lastTry         = time.Minute // before the expiry
 )
 
-// otherRoute is the first route of the stream's pool that did not refuse the delivery for good, or "".
-func (d *dispatcher) otherRoute(a *attempt, del *queue.Delivery) string {
-	pool := a.lane.stream.pool
-	for _, routes := range [2][]*routeInfo{pool.routes, pool.overflow} {
+// hasOtherRoute reports whether the stream's pool has a route that did not refuse the delivery for good.
+func (d *dispatcher) hasOtherRoute(a *attempt, del *queue.Delivery) bool {
+	for _, routes := range [2][]*routeInfo{a.lane.stream.pool.routes, a.lane.stream.pool.overflow} {
 		for _, r := range routes {
 			if r.Name != a.path.key.Route && !refusedBy(del, r.Name) {
-				return r.Name
+				return true
 			}
 		}
 	}
-	return ""
+	return false
 }
 
 // learn tells the pacer an outcome.

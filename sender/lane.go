@@ -13,7 +13,6 @@ type lane struct {
 	stream *stream
 
 	buf      []queue.Delivery // leased to us, in the order in which to send
-	leaseEnd time.Time        // of the first lease of buf
 	chunk    int              // how many to claim next
 	due      time.Time        // when the queue has more for this lane; zero: nothing that we know of
 	inFlight int              // groups being attempted
@@ -22,8 +21,12 @@ type lane struct {
 	resolving bool
 	dest      *destination
 	dnsTries  int
-	dnsUntil  time.Time // when to resolve again after a failure
+	dnsUntil  time.Time     // when to resolve again after a failure
+	pause     time.Duration // the latest hold for the gate, signer or queue
+	heldUntil time.Time     // nothing is begun before
 
+	lines int    // in how many lines it stands
+	turn  *path  // whose turn it has, while it claims what to send
 	waits []Wait // why it does not go on, for Explain: all that is in the way
 	alarm alarm
 }
@@ -44,7 +47,7 @@ func (l *lane) site() string {
 
 // idle reports whether nothing is left to do for the lane.
 func (l *lane) idle() bool {
-	return len(l.buf) == 0 && l.due.IsZero() && !l.fetching && !l.resolving && l.inFlight == 0
+	return len(l.buf) == 0 && l.due.IsZero() && !l.fetching && !l.resolving && l.inFlight == 0 && l.lines == 0 && l.turn == nil
 }
 
 // expects notes that the queue has something for the lane at t.
@@ -65,11 +68,24 @@ func (l *lane) insert(d queue.Delivery) {
 	l.buf[i] = d
 }
 
-// group is the deliveries at the front of buf that one transaction can carry: those of one message, at most n.
+// group is the deliveries at the front of buf that one transaction can carry: those of one message, at most n. One that
+// some route has refused goes alone, since it may not use the routes of the others.
 func (l *lane) group(n int) []queue.Delivery {
 	i := 1
-	for i < len(l.buf) && i < n && l.buf[i].MessageID == l.buf[0].MessageID {
-		i++
+	if !refused(&l.buf[0]) {
+		for i < len(l.buf) && i < n && l.buf[i].MessageID == l.buf[0].MessageID && !refused(&l.buf[i]) {
+			i++
+		}
 	}
 	return l.buf[:i]
+}
+
+// refused reports whether any route was refused for good with this delivery.
+func refused(del *queue.Delivery) bool {
+	for i := range del.History {
+		if del.History[i].Verdict.Permanent {
+			return true
+		}
+	}
+	return false
 }

@@ -59,7 +59,7 @@ func TestEnqueueRefusesMalformed(t *testing.T) {
 		{"recipient with parameters", "To[0]", "RFC 5321 section 4.1.2", to("a@example.com> NOTIFY=NEVER")},
 		{"long local-part", "To[0]", "RFC 5321 section 4.5.3.1.1", to(strings.Repeat("a", 65) + "@example.com")},
 		{"long label", "To[0]", "RFC 1035 section 2.3.4", to("a@" + strings.Repeat("b", 64) + ".com")},
-		{"domain with a space", "To[0]", "RFC 5891 section 4", to("a@exa mple.com")},
+		{"domain with a space", "To[0]", "RFC 1035 section 2.3.1", to("a@exa mple.com")},
 		{"empty label", "To[0]", "RFC 1035 section 2.3.1", to("a@example..com")},
 		{"bad literal", "To[0]", "RFC 5321 section 4.1.3", to("a@[192.0.2]")},
 		{"sender with CRLF", "From", "RFC 5321 section 4.1.2", from("a@example.org\r\nDATA")},

@@ -1,6 +1,8 @@
 package sender
 
 import (
+	"container/list"
+	"slices"
 	"time"
 
 	"github.com/reputemail/repute/sender/queue"
@@ -26,6 +28,9 @@ type path struct {
 	alarm  alarm     // serves busy
 	coldAt alarm     // serves cold
 
+	starved  bool // in line for a connection of the process
+	claiming int  // lanes that have their turn and claim what to send
+
 	full   bool // the latest try found no room for anybody
 	scarce Wait // the latest refusal for want of warm-up allowance
 	closed Wait // the back-off that was told of as an event
@@ -39,11 +44,15 @@ type session struct {
 	host  string
 	tls   string
 	sent  int
-	alarm alarm // idle too long
+	alarm alarm         // idle too long
+	elem  *list.Element // in the dispatcher's list of idle sessions
 }
 
 // tokenHold is how long a lane waits for room that no release or refill was promised for.
 const tokenHold = time.Second
+
+// maxClaiming is how many lanes of a path may claim at a time while their turn is kept.
+const maxClaiming = 16
 
 // maxTurns bounds the turns that are given in one go, beside one for each lane in the line.
 const maxTurns = 1024
@@ -68,10 +77,19 @@ func (d *dispatcher) path(key Path, r *routeInfo) *path {
 
 // forget drops a path that nobody uses. The mutex is held.
 func (d *dispatcher) forget(p *path) {
-	if p.open == 0 && p.busy.len() == 0 && p.cold.len() == 0 && !p.closed.Until.After(time.Now()) {
+	if p.open == 0 && p.claiming == 0 && !p.starved && p.busy.len() == 0 && p.cold.len() == 0 && !p.closed.Until.After(time.Now()) {
+		d.opened(p, time.Now())
 		d.alarms.clear(&p.alarm)
 		d.alarms.clear(&p.coldAt)
 		delete(d.paths, p.key)
+	}
+}
+
+// opened tells that a path that was closed is open again.
+func (d *dispatcher) opened(p *path, now time.Time) {
+	if p.closed.Reason != "" {
+		d.s.events.emit(Event{Type: EventPathOpened, Time: now, Path: p.key})
+		p.closed = Wait{}
 	}
 }
 
@@ -91,18 +109,18 @@ type obstacle struct {
 func (d *dispatcher) begin(l *lane, now time.Time) (on *path) {
 	var obstacles [8]obstacle
 	met := obstacles[:0]
-	pinned := [1]*routeInfo{d.s.routes[l.key.Route]}
 	tiers := [2][]*routeInfo{l.stream.pool.routes, l.stream.pool.overflow}
-	if pinned[0] != nil {
+	pinned := [1]*routeInfo{d.s.routes[l.key.Route]}
+	if pinned[0] != nil && l.stream.pool.has(pinned[0]) {
 		tiers = [2][]*routeInfo{pinned[:], nil}
 	}
 	for tier, routes := range tiers {
 		saturated := false
 		for _, r := range routes {
-			if refusedBy(&l.buf[0], r.Name) && (len(routes) > 1 || tier == 0 && len(tiers[1]) > 0) {
+			if refusedBy(&l.buf[0], r.Name) {
 				continue
 			}
-			o, ok := d.try(l, r, now, tier == 1 || d.isOverflow(l, r))
+			o, ok := d.try(l, r, now, tier == 1 || slices.Contains(l.stream.pool.overflow, r))
 			if ok {
 				l.waits = l.waits[:0]
 				return o.path
@@ -115,6 +133,12 @@ func (d *dispatcher) begin(l *lane, now time.Time) (on *path) {
 		}
 	}
 	l.waits = l.waits[:0]
+	if len(met) == 0 { // all of the pool have refused it, which was not so when it was put back: the pool is another one
+		d.outbox = append(d.outbox, d.s.settler.refusedByAll(l.buf[0]))
+		l.buf = l.buf[1:]
+		d.setEarlier(&l.alarm, now)
+		return nil
+	}
 	for _, o := range met {
 		l.waits = append(l.waits, o.wait)
 		if d.stand(l, o, now) {
@@ -124,32 +148,20 @@ func (d *dispatcher) begin(l *lane, now time.Time) (on *path) {
 	return nil
 }
 
-// isOverflow reports whether a pinned route is one of the pool's overflow routes.
-func (d *dispatcher) isOverflow(l *lane, r *routeInfo) bool {
-	for _, o := range l.stream.pool.overflow {
-		if o == r {
-			return true
-		}
-	}
-	return false
-}
-
 // stand puts a lane in line behind an obstacle. It reports whether it did not stand there already.
 func (d *dispatcher) stand(l *lane, o obstacle, now time.Time) (began bool) {
 	until := o.wait.Until
 	switch {
 	case o.path == nil:
 		began = l.alarm.slot == 0
-		d.setAlarm(&l.alarm, until)
+		d.setEarlier(&l.alarm, until)
 	case o.cold:
 		began = o.path.cold.add(l)
-		if o.path.coldAt.slot == 0 || until.Before(o.path.coldAt.at) {
-			d.setAlarm(&o.path.coldAt, until)
-		}
+		d.setEarlier(&o.path.coldAt, until)
 	default:
 		began = o.path.busy.add(l)
-		if !until.IsZero() && (o.path.alarm.slot == 0 || until.Before(o.path.alarm.at)) {
-			d.setAlarm(&o.path.alarm, until)
+		if !until.IsZero() {
+			d.setEarlier(&o.path.alarm, until)
 		}
 		d.ensureServed(o.path, now)
 	}
@@ -159,7 +171,7 @@ func (d *dispatcher) stand(l *lane, o obstacle, now time.Time) (began bool) {
 // ensureServed keeps the invariant that every line is served some time: by an alarm, or by the end of something that is
 // under way on the path. It holds after each change of a line or of what is under way.
 func (d *dispatcher) ensureServed(p *path, now time.Time) {
-	if p.busy.len() > 0 && p.alarm.slot == 0 && p.quiet() {
+	if p.busy.len() > 0 && p.alarm.slot == 0 && p.claiming == 0 && !p.starved && p.quiet() {
 		d.setAlarm(&p.alarm, now.Add(tokenHold))
 	}
 }
@@ -201,10 +213,16 @@ func (d *dispatcher) serve(p *path, site string) {
 		if _, back := p.busy.in[l]; back && p.full {
 			p.busy.putBack(l)
 		}
+		if l.fetching && len(l.buf) == 0 && l.turn == nil { // its turn is kept
+			l.turn = p
+			if p.claiming++; p.claiming >= maxClaiming {
+				break
+			}
+		}
 	}
 	d.served = nil
 	d.ensureServed(p, time.Now())
-	if p.busy.len() > 0 && !p.full && p.alarm.slot == 0 {
+	if p.busy.len() > 0 && !p.full && p.claiming == 0 && p.alarm.slot == 0 {
 		d.setAlarm(&p.alarm, time.Now()) // there is room still: go on once others had the mutex
 	}
 	d.forget(p)
@@ -239,6 +257,9 @@ func (d *dispatcher) try(l *lane, r *routeInfo, now time.Time, overflow bool) (o
 	if r.Relay != nil {
 		key.Provider, site = RelayProvider, r.Relay.Addr
 	}
+	if down, ok := d.down.Get(now, r.Name+" "+site); ok && down.until.After(now) {
+		return obstacle{saturated: true, wait: Wait{Reason: WaitHost, Path: key, Until: down.until, Detail: "its hosts could not be reached"}}, false
+	}
 	p := d.path(key, r)
 	if p.closed.Until.After(now) {
 		p.full = true
@@ -247,9 +268,6 @@ func (d *dispatcher) try(l *lane, r *routeInfo, now time.Time, overflow bool) (o
 	if (d.served != p || d.servedCold) && p.busy.others(l) {
 		return obstacle{path: p, saturated: true, wait: Wait{Reason: WaitTurn, Path: key}}, false
 	}
-	if down, ok := d.down.Get(now, r.Name+" "+site); ok && down.until.After(now) {
-		return obstacle{saturated: true, wait: Wait{Reason: WaitHost, Path: key, Until: down.until, Detail: "its hosts could not be reached"}}, false
-	}
 	group, needs := d.groupFor(l, p)
 	var res warmup.Reservation
 	if needs > 0 && r.warming {
@@ -257,11 +275,11 @@ func (d *dispatcher) try(l *lane, r *routeInfo, now time.Time, overflow bool) (o
 			return obstacle{path: p, cold: true, wait: p.scarce}, false
 		}
 		wpath := warmup.Path(key)
-		res = d.s.pacer.ReserveAt(now, wpath, needs)
+		res = d.reserve(now, wpath, needs)
 		if !res.OK && len(group) > 1 {
 			group = group[:1]
-			if needs = countNew(group, r.Name, l.key.Route); needs > 0 {
-				res = d.s.pacer.ReserveAt(now, wpath, needs)
+			if needs = countNew(group, r.Name); needs > 0 {
+				res = d.reserve(now, wpath, needs)
 			}
 		}
 		if needs > 0 && !res.OK {
@@ -280,7 +298,7 @@ func (d *dispatcher) try(l *lane, r *routeInfo, now time.Time, overflow bool) (o
 	}
 	sess := p.takeIdle(site)
 	if sess != nil {
-		d.alarms.clear(&sess.alarm)
+		d.unidle(sess)
 	} else if o, ok := d.openConnection(p, now); !ok {
 		undo()
 		return o, false
@@ -294,12 +312,31 @@ func (d *dispatcher) try(l *lane, r *routeInfo, now time.Time, overflow bool) (o
 		}
 		return d.throttled(p, dec, now), false
 	}
-	if p.closed.Reason != "" {
-		d.s.events.emit(Event{Type: EventPathOpened, Time: now, Path: key})
-		p.closed = Wait{}
-	}
-	d.launch(&attempt{lane: l, path: p, dest: l.dest, overflow: overflow, reservation: res, session: sess, leased: now}, group)
+	d.opened(p, now)
+	d.launch(&attempt{lane: l, path: p, dest: l.dest, overflow: overflow, reservation: res, session: sess}, group)
 	return obstacle{path: p}, true
+}
+
+// The dispatcher stands still while it asks the pacer, whose store may be slow or away. So after an answer that took long,
+// cold paths rest for a multiple of that time: most of the time belongs to the others.
+const (
+	slowPacer = 50 * time.Millisecond
+	pacerRest = 20              // times as long as the answer took
+	storeTime = time.Second / 2 // that the default Pacer waits for its store
+)
+
+// reserve asks the pacer, unless it rests.
+func (d *dispatcher) reserve(now time.Time, p warmup.Path, n int) warmup.Reservation {
+	if d.pacerRests.After(now) {
+		return warmup.Reservation{Path: p, N: n, Reason: warmup.ReasonStore, Until: d.pacerRests}
+	}
+	began := time.Now()
+	res := d.s.pacer.ReserveAt(now, p, n)
+	if took := time.Since(began); took > slowPacer {
+		d.pacerRests = now.Add(min(time.Minute, pacerRest*took))
+		d.s.log.Warn("pacer is slow: cold paths rest", "took", took, "until", d.pacerRests)
+	}
+	return res
 }
 
 // groupFor is the group that one transaction over the path carries, and how many of it are new to the path.
@@ -309,14 +346,11 @@ func (d *dispatcher) groupFor(l *lane, p *path) ([]queue.Delivery, int) {
 		n = maxRecipients
 	}
 	group := l.group(n)
-	return group, countNew(group, p.route.Name, l.key.Route)
+	return group, countNew(group, p.route.Name)
 }
 
 // countNew counts the deliveries whose first attempt over the route this would be, as the receiver sees it.
-func countNew(group []queue.Delivery, route, pinned string) int {
-	if pinned == route {
-		return 0
-	}
+func countNew(group []queue.Delivery, route string) int {
 	n := 0
 	for i := range group {
 		seen := false
@@ -343,10 +377,14 @@ func refusedBy(del *queue.Delivery, route string) bool {
 // openConnection takes a connection of the path, for the caller to dial.
 func (d *dispatcher) openConnection(p *path, now time.Time) (obstacle, bool) {
 	if d.conns >= d.s.cfg.MaxConnections {
-		d.evictIdle(nil)
+		d.evictOldest()
 		p.full = true
+		if !p.starved {
+			p.starved = true
+			d.starved = append(d.starved, p)
+		}
 		return obstacle{path: p, saturated: true, wait: Wait{
-			Reason: WaitConnections, Path: p.key, Until: now.Add(tokenHold), Detail: "all connections of the process are in use",
+			Reason: WaitConnections, Path: p.key, Detail: "all connections of the process are in use",
 		}}, false
 	}
 	dec := d.token(now, p.key, throttle.TokenConnection)
@@ -412,24 +450,40 @@ func (p *path) takeIdle(site string) *session {
 	return s
 }
 
-// evictIdle closes one idle session of the path, or of any path, to make room for one to another site.
+// evictIdle closes one idle session of the path, to make room for one to another site.
 func (d *dispatcher) evictIdle(p *path) {
-	if p == nil {
-		for _, other := range d.paths {
-			if len(other.idle) > 0 {
-				p = other
-				break
-			}
-		}
-	}
-	if p == nil {
-		return
-	}
 	for site := range p.idle {
-		s := p.takeIdle(site)
-		d.alarms.clear(&s.alarm)
-		d.closeSession(s)
+		d.closeSession(p.takeIdle(site))
 		break
+	}
+}
+
+// evictOldest closes the session of all paths that is idle for longest.
+func (d *dispatcher) evictOldest() {
+	if e := d.idle.Front(); e != nil {
+		d.drop(e.Value.(*session))
+	}
+}
+
+// drop closes an idle session.
+func (d *dispatcher) drop(s *session) {
+	p := s.path
+	idle := p.idle[s.site]
+	if i := slices.Index(idle, s); i >= 0 {
+		if p.idle[s.site] = slices.Delete(idle, i, i+1); len(p.idle[s.site]) == 0 {
+			delete(p.idle, s.site)
+		}
+		d.unidle(s)
+		d.closeSession(s)
+	}
+}
+
+// unidle notes that a session is not idle any more.
+func (d *dispatcher) unidle(s *session) {
+	d.alarms.clear(&s.alarm)
+	if s.elem != nil {
+		d.idle.Remove(s.elem)
+		s.elem = nil
 	}
 }
 
@@ -441,23 +495,12 @@ func (d *dispatcher) keep(s *session) {
 		return
 	}
 	p.idle[s.site] = append(p.idle[s.site], s)
+	s.elem = d.idle.PushBack(s)
 	timeout := p.limits.IdleTimeout
 	if timeout == 0 || timeout > maxIdle {
 		timeout = maxIdle
 	}
-	s.alarm.ring = func(time.Time) {
-		idle := p.idle[s.site]
-		for i, other := range idle {
-			if other == s {
-				p.idle[s.site] = append(idle[:i:i], idle[i+1:]...)
-				if len(p.idle[s.site]) == 0 {
-					delete(p.idle, s.site)
-				}
-				d.closeSession(s)
-				return
-			}
-		}
-	}
+	s.alarm.ring = func(time.Time) { d.drop(s) }
 	d.setAlarm(&s.alarm, time.Now().Add(timeout))
 }
 
@@ -467,6 +510,7 @@ const maxIdle = 10 * time.Second
 
 // closeSession says QUIT, in a goroutine of its own, and gives the connection back when that is done. The mutex is held.
 func (d *dispatcher) closeSession(s *session) {
+	d.unidle(s)
 	d.wg.Add(1)
 	go func() {
 		defer d.wg.Done()
@@ -484,13 +528,28 @@ func (d *dispatcher) closed(p *path) {
 	d.s.cfg.Throttle.ReleaseAt(time.Now(), throttle.Path(p.key), throttle.TokenConnection)
 	p.open--
 	d.conns--
+	d.feed()
 	d.serve(p, "")
 	d.forget(p)
 }
 
+// feed serves the path that waits longest for a connection of the process, once there is one.
+func (d *dispatcher) feed() {
+	for len(d.starved) > 0 && d.conns < d.s.cfg.MaxConnections && !d.stopping {
+		p := d.starved[0]
+		d.starved = d.starved[1:]
+		p.starved = false
+		before := d.conns
+		d.serve(p, "")
+		if d.conns > before {
+			return
+		}
+	}
+}
+
 // tlsFor is the policy for a direct target: the stricter of the route's and the provider profile's.
 func tlsFor(r *routeInfo, limits throttle.Limits) transport.TLSPolicy {
-	if r.TLS == transport.TLSOpportunistic && limits.TLS == throttle.TLSRequired {
+	if limits.TLS == throttle.TLSRequired && r.TLS != transport.TLSVerified {
 		return transport.TLSRequired
 	}
 	return r.TLS

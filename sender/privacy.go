@@ -70,6 +70,11 @@ func (r redactor) reply(in bounce.Reply, recipient string) bounce.Reply {
 
 func (r redactor) line(line, recipient string) string {
 	local := recipient[:max(0, strings.LastIndexByte(recipient, '@'))]
+	if inner := strings.Trim(local, `"`); inner != local && len(inner) > 2 { // a quoted local-part may be more than a word
+		hash, _, _ := strings.Cut(r.recipient("", recipient).shown, "@")
+		line = strings.ReplaceAll(line, local, hash)
+		line = strings.ReplaceAll(line, inner, hash)
+	}
 	var b strings.Builder
 	for line != "" {
 		i := strings.IndexFunc(line, inWord)
@@ -99,7 +104,7 @@ func (r redactor) line(line, recipient string) string {
 
 // inWord reports whether a character may be part of an address in a text.
 func inWord(c rune) bool {
-	return c > ' ' && !strings.ContainsRune("<>()[]{},;:\"`|\u2018\u2019\u201c\u201d", c)
+	return c > ' ' && !strings.ContainsRune("<>()[]{},;:=/\"`|\u2018\u2019\u201c\u201d", c)
 }
 
 // recipient wraps an address. The hash is over its lower-case form, so that one mailbox has one hash.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"slices"
 	"sync"
 	"time"
 
@@ -48,6 +49,9 @@ type Sender struct {
 	waiters  *waiters
 	signed   *keyed.Map[string, *signature]
 
+	arriving arrivals
+	calls    sync.WaitGroup // of Enqueue
+
 	mu      sync.Mutex
 	state   lifeState
 	stop    chan struct{}      // ends the dispatcher's loop
@@ -73,6 +77,10 @@ type stream struct {
 
 // poolInfo is a Pool made ready.
 type poolInfo struct{ routes, overflow []*routeInfo }
+
+func (p *poolInfo) has(r *routeInfo) bool {
+	return slices.Contains(p.routes, r) || slices.Contains(p.overflow, r)
+}
 
 // signature is the header that signs one message, made once.
 type signature struct {
@@ -161,7 +169,7 @@ func (s *Sender) compose() (err error) {
 		c.Throttle = l
 	}
 	if c.Resolver == nil && (s.needsDNS() || len(c.DNS) > 0) {
-		r, err := route.New(route.Config{Servers: c.DNS, Dial: c.DialDNS, AllowLoopback: c.AllowLoopback})
+		r, err := route.New(route.Config{Servers: c.DNS, Dial: c.DialDNS, AllowLoopback: c.AllowLoopback, AllowPrivate: c.AllowPrivate})
 		if err != nil {
 			return err
 		}
@@ -242,7 +250,7 @@ func (s *Sender) Start(ctx context.Context) error {
 				plans[name] = r.Warmup
 			}
 		}
-		ledger, err := warmup.Open(ctx, warmup.Config{Store: s.cfg.WarmupStore, Plans: plans, Logger: s.log})
+		ledger, err := warmup.Open(ctx, warmup.Config{Store: s.cfg.WarmupStore, Plans: plans, StoreTimeout: storeTime, Logger: s.log})
 		if err != nil {
 			return fmt.Errorf("sender: warm-up ledger: %w", err)
 		}
@@ -252,8 +260,9 @@ func (s *Sender) Start(ctx context.Context) error {
 	s.abort = abort
 	s.dispatch.ctx = run
 	s.state = started
-	s.dispatch.wg.Add(1)
+	s.dispatch.wg.Add(2)
 	go s.dispatch.run(s.stop)
+	go s.dispatch.keepHouse(s.stop)
 	s.settler.wg.Add(1)
 	go s.settler.run(run)
 	s.events.wg.Add(1)
@@ -261,9 +270,17 @@ func (s *Sender) Start(ctx context.Context) error {
 	return nil
 }
 
+// suppressTime is how long a gate may take to suppress an address.
+const suppressTime = time.Minute
+
+// stopGrace is how long Stop waits, after its context has ended, for what cannot be broken off: the queue, the Observer.
+const stopGrace = 15 * time.Second
+
 // Stop ends the sending: nothing new is begun, attempts in flight are waited for until ctx ends and then broken off, what
 // was leased goes back to the queue, sessions say QUIT. The queue keeps what is waiting. It returns ctx's error when
-// attempts had to be broken off. Stopping twice, or before Start, is allowed; a second call waits for the first.
+// attempts had to be broken off, and an error when the queue or the Observer did not return in time; what the queue did
+// not take is attempted again once its leases have run out. Stopping twice, or before Start, is allowed; a second call
+// waits for the first.
 func (s *Sender) Stop(ctx context.Context) error {
 	s.mu.Lock()
 	before := s.state
@@ -282,36 +299,52 @@ func (s *Sender) Stop(ctx context.Context) error {
 		}
 	}
 	defer close(s.stopped)
+	defer s.abort()
 	close(s.stop)
 	back := s.dispatch.stop()
-	done := make(chan struct{})
-	go func() { s.dispatch.wg.Wait(); close(done) }()
-	var err error
-	select {
-	case <-done:
-	case <-ctx.Done():
-		err = ctx.Err()
+	var errs []error
+	cancel := func() {}
+	defer func() { cancel() }()
+	grace := sync.OnceValue(func() context.Context {
+		errs = append(errs, ctx.Err())
+		s.abort() // ends attempts
+		var c context.Context
+		c, cancel = context.WithTimeout(context.WithoutCancel(ctx), stopGrace)
+		return c
+	})
+	end := func() context.Context {
+		if ctx.Err() == nil {
+			return ctx
+		}
+		return grace()
 	}
-	s.abort() // ends attempts, and a settler whose queue is out of order
-	<-done
+	wait := func(wg *sync.WaitGroup) bool { return waitFor(ctx, wg) || waitFor(end(), wg) }
+	if !wait(&s.calls) || !wait(&s.dispatch.wg) {
+		return errors.Join(append(errs, errors.New("sender: stop: a call of the host's parts does not return"))...)
+	}
 	close(s.settler.in)
-	s.settler.wg.Wait()
+	if !wait(&s.settler.wg) {
+		return errors.Join(append(errs, errors.New("sender: stop: the queue or a gate does not return"))...)
+	}
 	s.dispatch.mu.Lock()
 	back = append(back, s.dispatch.late...)
 	s.dispatch.mu.Unlock()
 	if len(back) > 0 {
-		if _, serr := s.cfg.Queue.Settle(context.WithoutCancel(ctx), back); serr != nil {
-			s.log.Error("queue does not take back leases; they run out by themselves", "count", len(back), "err", serr)
+		if _, err := s.cfg.Queue.Settle(end(), back); err != nil {
+			s.log.Error("queue does not take back leases; they run out by themselves", "count", len(back), "err", err)
 		}
 	}
 	s.waiters.close()
 	s.events.close()
+	if !wait(&s.events.wg) {
+		errs = append(errs, errors.New("sender: stop: the Observer does not return"))
+	}
 	if s.ledger != nil {
-		if lerr := s.ledger.Close(context.WithoutCancel(ctx)); lerr != nil && err == nil {
-			err = fmt.Errorf("sender: warm-up ledger: %w", lerr)
+		if err := s.ledger.Close(end()); err != nil {
+			errs = append(errs, fmt.Errorf("sender: warm-up ledger: %w", err))
 		}
 	}
-	return err
+	return errors.Join(errs...)
 }
 
 // stream is the stream of a name; of a lane whose stream was taken out of the configuration, the first one.
@@ -337,8 +370,10 @@ func (s *Sender) admit(ctx context.Context, st *stream, address string) (refusal
 	return "", nil
 }
 
-// suppress tells the gates of a dead address.
+// suppress tells the gates of a dead address, also while the Sender stops.
 func (s *Sender) suppress(ctx context.Context, e Event) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), suppressTime)
+	defer cancel()
 	for _, g := range [2]Gate{s.cfg.Gate, s.stream(e.Stream).Gate} {
 		sup, ok := g.(Suppressor)
 		if !ok {

@@ -14,6 +14,9 @@ type settler struct {
 	s  *Sender
 	in chan settled
 	wg sync.WaitGroup
+
+	mu   sync.Mutex
+	open map[string]int64 // the lease of each delivery whose settlement is not durable yet
 }
 
 // settled is one settlement with what follows from it.
@@ -24,18 +27,40 @@ type settled struct {
 	suppress bool
 }
 
-// maxBatch bounds a batch of settlements.
-const maxBatch = 256
+const (
+	maxBatch   = 256              // settlements at a time
+	settleTime = 10 * time.Second // for the queue to take them
+)
 
 func newSettler(s *Sender) *settler {
-	return &settler{s: s, in: make(chan settled, 4*maxBatch)}
+	return &settler{s: s, in: make(chan settled, 4*maxBatch), open: map[string]int64{}}
+}
+
+// put hands a settlement over. It must not be called with the dispatcher's mutex held: the settler takes that too.
+func (t *settler) put(b settled) {
+	t.mu.Lock()
+	t.open[b.ID] = b.Lease
+	t.mu.Unlock()
+	t.in <- b
+}
+
+// unwritten reports whether the delivery's settlement is still to be written. When the queue is out of order for longer
+// than a lease lasts, it gives such deliveries out again: they must not be attempted, and the settlement takes over the
+// new lease.
+func (t *settler) unwritten(del *queue.Delivery) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if _, open := t.open[del.ID]; !open {
+		return false
+	}
+	t.open[del.ID] = del.Lease
+	return true
 }
 
 // run settles until in is closed. ctx ends it when the queue does not take settlements any more.
 func (t *settler) run(ctx context.Context) {
 	defer t.wg.Done()
 	batch := make([]settled, 0, maxBatch)
-	list := make([]queue.Settlement, 0, maxBatch)
 	for first := range t.in {
 		batch = append(batch[:0], first)
 	more:
@@ -50,13 +75,14 @@ func (t *settler) run(ctx context.Context) {
 				break more
 			}
 		}
-		list = list[:0]
-		for _, b := range batch {
-			list = append(list, b.Settlement)
+		lost, err := t.write(ctx, batch)
+		t.mu.Lock()
+		for i := range batch {
+			delete(t.open, batch[i].ID)
 		}
-		lost, err := t.write(ctx, list)
+		t.mu.Unlock()
 		if err != nil {
-			t.s.log.Error("settlements are lost: their deliveries will be attempted again", "count", len(list), "err", err)
+			t.s.log.Error("settlements are lost: their deliveries will be attempted again", "count", len(batch), "err", err)
 			continue
 		}
 		t.tell(ctx, batch, lost)
@@ -64,16 +90,26 @@ func (t *settler) run(ctx context.Context) {
 	}
 }
 
-// write settles a batch, again and again until it is durable or ctx ends.
-func (t *settler) write(ctx context.Context, list []queue.Settlement) (lost []string, err error) {
+// write settles a batch, again and again until it is durable, or once more when ctx has ended.
+func (t *settler) write(ctx context.Context, batch []settled) (lost []string, err error) {
+	list := make([]queue.Settlement, len(batch))
 	for pause := 10 * time.Millisecond; ; pause = min(2*pause, queueRetry) {
-		if lost, err = t.s.cfg.Queue.Settle(context.WithoutCancel(ctx), list); err == nil {
-			return lost, nil
+		last := ctx.Err() != nil
+		t.mu.Lock()
+		for i := range batch {
+			list[i] = batch[i].Settlement
+			list[i].Lease = t.open[list[i].ID]
+		}
+		t.mu.Unlock()
+		limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTime)
+		lost, err = t.s.cfg.Queue.Settle(limit, list)
+		cancel()
+		if err == nil || last {
+			return lost, err
 		}
 		t.s.log.Error("queue does not take settlements", "count", len(list), "err", err)
 		select {
 		case <-ctx.Done():
-			return nil, err
 		case <-time.After(pause):
 		}
 	}
@@ -99,6 +135,7 @@ func (t *settler) tell(ctx context.Context, batch []settled, lost []string) {
 			t.s.suppress(ctx, b.event)
 		}
 		if b.event.Type != "" {
+			t.s.arriving.wait(b.event.MessageID)
 			t.s.stats.event(b.event)
 			t.s.events.emit(b.event)
 			t.s.waiters.tell(b.event)
@@ -130,16 +167,16 @@ func (t *settler) attempted(e *Event, a *attempt, del *queue.Delivery, r *queue.
 func (t *settler) delivered(a *attempt, del *queue.Delivery, r *queue.Attempt) {
 	e := t.event(EventDelivered, del)
 	t.attempted(&e, a, del, r)
-	t.in <- settled{Settlement: queue.Settlement{ID: del.ID, Lease: del.Lease, State: queue.Delivered, Began: true, Record: r}, event: e}
+	t.put(settled{Settlement: queue.Settlement{ID: del.ID, Lease: del.Lease, State: queue.Delivered, Began: true, Record: r}, event: e})
 }
 
 func (t *settler) bounced(a *attempt, del *queue.Delivery, r *queue.Attempt) {
 	e := t.event(EventBounced, del)
 	t.attempted(&e, a, del, r)
-	t.in <- settled{
+	t.put(settled{
 		Settlement: queue.Settlement{ID: del.ID, Lease: del.Lease, State: queue.Bounced, Began: true, Record: r},
 		event:      e, suppress: r.Verdict.Suppress,
-	}
+	})
 }
 
 func (t *settler) deferred(a *attempt, del *queue.Delivery, r *queue.Attempt, after time.Duration, route string) {
@@ -163,13 +200,13 @@ func (t *settler) back(del *queue.Delivery, b settled) {
 	b.ID, b.Lease, b.State = del.ID, del.Lease, queue.Waiting
 	b.lane = del.Lane
 	b.lane.Route = b.Settlement.Route
-	t.in <- b
+	t.put(b)
 }
 
 func (t *settler) suppressed(del queue.Delivery, refusal string) {
 	e := t.event(EventSuppressed, &del)
 	e.Reason = refusal
-	t.in <- settled{Settlement: queue.Settlement{ID: del.ID, Lease: del.Lease, State: queue.Suppressed}, event: e}
+	t.put(settled{Settlement: queue.Settlement{ID: del.ID, Lease: del.Lease, State: queue.Suppressed}, event: e})
 }
 
 // unroutable bounces a delivery whose destination takes no mail, by the resolver's reply.
@@ -183,11 +220,20 @@ func (t *settler) unroutable(del queue.Delivery, r bounce.Reply) settled {
 	}
 }
 
+// refusedByAll bounces a delivery that every route of its pool refuses, by what the last one said.
+func (t *settler) refusedByAll(del queue.Delivery) settled {
+	e := t.event(EventBounced, &del)
+	last := del.Last()
+	e.Path, e.Overflow = Path{Route: last.Route, Provider: last.Provider}, last.Overflow
+	e.Reply, e.Verdict = t.s.redact.reply(last.Reply, del.Recipient), last.Verdict
+	return settled{Settlement: queue.Settlement{ID: del.ID, Lease: del.Lease, State: queue.Bounced}, event: e}
+}
+
 // expiredAfter gives up a delivery whose time ran out during an attempt.
 func (t *settler) expiredAfter(a *attempt, del *queue.Delivery, r *queue.Attempt) {
 	e := t.event(EventExpired, del)
 	t.attempted(&e, a, del, r)
-	t.in <- settled{Settlement: queue.Settlement{ID: del.ID, Lease: del.Lease, State: queue.Expired, Began: true, Record: r}, event: e}
+	t.put(settled{Settlement: queue.Settlement{ID: del.ID, Lease: del.Lease, State: queue.Expired, Began: true, Record: r}, event: e})
 }
 
 // expired gives up a delivery whose time ran out. The event carries what the last attempt brought.

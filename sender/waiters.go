@@ -18,7 +18,7 @@ type Outcome struct {
 	// State is the final state; queue.Suppressed for a recipient that the gate refused, queue.Waiting or
 	// queue.InFlight for one that had none when ctx ended.
 	State queue.State
-	// Reply and Verdict are the receiver's last word, if there was one.
+	// Reply and Verdict are the receiver's last word, if there was one, with addresses hashed as in events.
 	Reply   bounce.Reply
 	Verdict bounce.Verdict
 }
@@ -55,7 +55,7 @@ func (s *Sender) Send(ctx context.Context, m Message) ([]Outcome, error) {
 		}
 		for i := range ds {
 			if ds[i].State.Final() {
-				known[ds[i].ID] = outcomeOfDelivery(&ds[i])
+				known[ds[i].ID] = s.outcomeOf(&ds[i])
 				delete(open, ds[i].ID)
 			}
 		}
@@ -76,10 +76,10 @@ func (s *Sender) Send(ctx context.Context, m Message) ([]Outcome, error) {
 	return out, err
 }
 
-func outcomeOfDelivery(d *queue.Delivery) Outcome {
+func (s *Sender) outcomeOf(d *queue.Delivery) Outcome {
 	o := Outcome{State: d.State}
 	if last := d.Last(); last != nil {
-		o.Reply, o.Verdict = last.Reply, last.Verdict
+		o.Reply, o.Verdict = s.redact.reply(last.Reply, d.Recipient), last.Verdict
 	}
 	return o
 }
