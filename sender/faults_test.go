@@ -261,3 +261,71 @@ func TestTransactionalOvertakesACampaign(t *testing.T) {
 		}
 	})
 }
+
+// countingQueue counts what is asked of a queue.
+type countingQueue struct {
+	sender.Queue
+	mu             sync.Mutex
+	claims, settle int
+}
+
+func (q *countingQueue) Claim(ctx context.Context, c queue.Claim) (queue.Claimed, error) {
+	q.mu.Lock()
+	if !c.Expired {
+		q.claims++
+	}
+	q.mu.Unlock()
+	return q.Queue.Claim(ctx, c)
+}
+
+func (q *countingQueue) Settle(ctx context.Context, b []queue.Settlement) ([]string, error) {
+	q.mu.Lock()
+	q.settle += len(b)
+	q.mu.Unlock()
+	return q.Queue.Settle(ctx, b)
+}
+
+func (q *countingQueue) reset() (claims, settle int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	claims, settle = q.claims, q.settle
+	q.claims, q.settle = 0, 0
+	return claims, settle
+}
+
+// TestAClosedPathCostsNothing: while a provider's path rests, nobody touches the mail that waits for it, and mail to others
+// goes on.
+func TestAClosedPathCostsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		closed := w.mx("closed.example", sendertest.ServerConfig{Script: sendertest.Times(1, sendertest.RejectAt(bounce.StageMail, "421 4.7.28 unusual rate of mail, rate limited"))})
+		open := w.mx("open.example", sendertest.ServerConfig{})
+		const domains, each = 300, 30
+		for i := range domains {
+			w.must(w.dns.AddMX(fmt.Sprintf("d%d.example", i), 10, "mx.closed.example"))
+		}
+		memory, err := queue.NewMemory(queue.MemoryConfig{})
+		w.must(err)
+		q := &countingQueue{Queue: memory}
+		cfg := w.config()
+		cfg.Queue = q
+		cfg.Backoff.RateLimited = time.Hour
+		s := w.start(cfg)
+		for i := range domains * each {
+			w.enqueue(s, fmt.Sprintf("u%d@d%d.example", i, i%domains))
+		}
+		time.Sleep(20 * time.Minute)
+		q.reset()
+		time.Sleep(30 * time.Minute)
+		if claims, settled := q.reset(); claims != 0 || settled != 0 {
+			t.Errorf("%d claims and %d settlements while the path was closed", claims, settled)
+		}
+		for i := range 100 {
+			wantOutcome(t, w.send(s, note(fmt.Sprintf("u%d@open.example", i))), queue.Delivered, "")
+		}
+		time.Sleep(24 * time.Hour)
+		if n := closed.Inbox().Len(); n != domains*each || open.Inbox().Len() != 100 {
+			t.Errorf("%d of %d arrived when it opened", n, domains*each)
+		}
+	})
+}

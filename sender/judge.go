@@ -94,7 +94,7 @@ func (d *dispatcher) settleFailure(a *attempt, del *queue.Delivery, record *queu
 	if left := del.Expires.Sub(now); after >= left {
 		// One last try just before the end is worth more than none, unless it came too soon after this one.
 		after = left
-		if early := left - lastTry; early >= max(d.s.cfg.Retry.ShortCause, v.RetryAfter) {
+		if early := left - lastTry; early >= max(lastTry, v.RetryAfter) {
 			after = early
 		}
 	}

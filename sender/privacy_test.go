@@ -19,7 +19,9 @@ func TestRepliesAreRedacted(t *testing.T) {
 		{"Secret.Name: unknown user", hash + ": unknown user"},
 		{"'Secret.Name@example.com'.", "'" + me + "'."},
 		{"forwarded to boss@example.net, who is full", "forwarded to " + other + ", who is full"},
-		{"rcpt=Secret@Name", r.recipient("", "rcpt=Secret@Name").String()},
+		{"rcpt=Secret.Name@example.com", "rcpt=" + me},
+		{"mailbox=secret.name", "mailbox=" + hash},
+		{"secret.name/x.example", hash + "/x.example"},
 		{"No such user here", "No such user here"},
 		{"", ""},
 	} {
