@@ -306,7 +306,7 @@ func TestATimeOutIsAnAttempt(t *testing.T) {
 		cfg.Limits = map[string]throttle.Limits{"example.com": {Connections: 1}}
 		s := w.start(cfg)
 		w.enqueue(s, "anna@example.com", "otto@example.com")
-		time.Sleep(10 * time.Minute)
+		time.Sleep(6 * time.Minute) // 5 for the reply to MAIL
 		if n := mx.Inbox().Len(); n != 1 {
 			t.Errorf("%d arrived", n)
 		}
