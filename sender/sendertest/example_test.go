@@ -207,7 +207,7 @@ func ExampleStartProvider() {
 	// Output:
 	// <nil>
 	// <nil>
-	// SMTP error 421: [TSS04] Messages from 198.51.100.7 temporarily deferred due to unexpected volume or user complaints; see https://postmaster.yahooinc.com/error-codes
+	// SMTP error 421: [TSS04] Mail from 198.51.100.7 is deferred for now, because of its volume or of complaints; see https://postmaster.yahooinc.com/error-codes
 	// 198.51.100.7: allowance 2, accepted 2, deferred 1 map[rate-limited:1]
 }
 

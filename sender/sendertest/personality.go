@@ -71,7 +71,7 @@ func personalityOf(kind Kind) (personality, bool) {
 			blockAt: bounce.StageMail,
 			block: "421 4.7.28 [{ip}] An unusual amount of unsolicited mail is coming from your IP address.\n" +
 				"To protect our users it has been temporarily blocked. - gsmtp",
-			unknown: "550 5.1.1 The email account that you tried to reach does not exist: <{rcpt}>.\n" +
+			unknown: "550 5.1.1 There is no such account here: <{rcpt}> does not exist.\n" +
 				"Please look for typing errors in the address. - gsmtp",
 			unsigned: "550 5.7.26 This mail from {domain} is blocked because the sender is unauthenticated.\n" +
 				"Senders must authenticate with DKIM, aligned with From. DKIM = did not pass. - gsmtp",
@@ -86,7 +86,7 @@ func personalityOf(kind Kind) (personality, bool) {
 			sharedMX:   true,
 			thresholds: Thresholds{NewAllowance: 100, MaxUnknownShare: 0.10},
 			rateAt:     bounce.StageMail,
-			rate: "451 4.7.650 The mail server [{ip}] has been temporarily rate limited due to IP reputation. " +
+			rate: "451 4.7.650 The mail server [{ip}] is rate limited for now because of its IP reputation. " +
 				"See https://postmaster.live.com (S775)",
 			blockAt: bounce.StageMail,
 			block:   "550 5.7.1 Messages from [{ip}] were not sent on: part of your network is on our block list (S3140).",
@@ -103,7 +103,7 @@ func personalityOf(kind Kind) (personality, bool) {
 			equalMX:    true,
 			thresholds: Thresholds{NewAllowance: 100, MaxUnknownShare: 0.10, MaxMessages: 20},
 			rateAt:     bounce.StageMail,
-			rate: "421 4.7.0 [TSS04] Messages from {ip} temporarily deferred due to unexpected volume or user complaints; " +
+			rate: "421 4.7.0 [TSS04] Mail from {ip} is deferred for now, because of its volume or of complaints; " +
 				"see https://postmaster.yahooinc.com/error-codes",
 			blockAt:  bounce.StageConnect,
 			block:    "421 4.7.0 [TSS05] Messages from {ip} temporarily deferred due to user complaints",

@@ -76,12 +76,12 @@ func TestProviderReplies(t *testing.T) {
 		kind                                           sendertest.Kind
 		mx, rate, unknown, unsigned, blocked, reversed string
 	}{
-		{sendertest.GmailLike, ".google.com.", "421 4.7.28 [198.51.100.25]", "550 5.1.1 The email account that you tried to reach does not exist",
+		{sendertest.GmailLike, ".google.com.", "421 4.7.28 [198.51.100.25]", "550 5.1.1 There is no such account here",
 			"550 5.7.26 ", "421 4.7.28 [198.51.100.25]", "550 5.7.25 "},
 		{sendertest.OutlookLike, ".olc.protection.outlook.com.", "451 4.7.650 The mail server [198.51.100.25]",
 			"550 5.5.0 Requested action not taken: mailbox unavailable", "550 5.7.515 Access denied, sending domain example.com",
 			"550 5.7.1 ", "550 5.7.25 "},
-		{sendertest.YahooLike, ".yahoodns.net.", "421 4.7.0 [TSS04] Messages from 198.51.100.25 temporarily deferred",
+		{sendertest.YahooLike, ".yahoodns.net.", "421 4.7.0 [TSS04] Mail from 198.51.100.25 is deferred for now",
 			"552 1 Requested mail action aborted, mailbox not found", "550 5.7.9 ", "421 4.7.0 [TSS05]", "550 5.7.25 "},
 		{sendertest.DocomoLike, ".docomo.ne.jp.", "421 Service not available", "550 Unknown user unknown1@", "550 Unknown user",
 			"421 Service not available", "550 "},
