@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/emersion/go-sasl"
-	"golang.org/x/net/idna"
 
 	"github.com/reputemail/repute/sender/transport"
 	"github.com/reputemail/repute/throttle"
@@ -436,13 +435,12 @@ func checkHostname(name string) error {
 	if !strings.Contains(name, ".") || strings.HasSuffix(name, ".") {
 		return fmt.Errorf("%q is not a fully qualified domain name", name)
 	}
-	if _, err := idna.Lookup.ToASCII(name); err != nil {
-		return fmt.Errorf("%q is not a domain name: %v", name, err)
+	a, err := normalDomain(name)
+	if err != nil {
+		return err
 	}
-	for _, c := range []byte(name) {
-		if c > 127 || c <= ' ' {
-			return fmt.Errorf("%q must be written in A-labels", name)
-		}
+	if a != strings.ToLower(name) {
+		return fmt.Errorf("%q must be written in A-labels", name)
 	}
 	return nil
 }

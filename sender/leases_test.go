@@ -33,6 +33,7 @@ func TestALaneInAnotherLineSendsOnce(t *testing.T) {
 			st.acquire = closed(map[string]time.Time{"a": start.Add(3 * time.Hour), "b": start.Add(3 * time.Hour)})
 		})
 		time.Sleep(37 * time.Minute)
+		st.set(func() { st.transact = takes(5 * time.Second) })
 		st.enqueue(s, "", "two@x.example")
 		time.Sleep(4 * time.Hour) // past the first alarm of b, past the lease, past the opening
 		for _, to := range []string{"one@x.example", "two@x.example"} {

@@ -1,7 +1,6 @@
 package sender
 
 import (
-	"container/list"
 	"slices"
 	"time"
 
@@ -34,18 +33,6 @@ type path struct {
 	full   bool // the latest try found no room for anybody
 	scarce Wait // the latest refusal for want of warm-up allowance
 	closed Wait // the back-off that was told of as an event
-}
-
-// session is an open session of a path.
-type session struct {
-	Session
-	path  *path
-	site  string
-	host  string
-	tls   string
-	sent  int
-	alarm alarm         // idle too long
-	elem  *list.Element // in the dispatcher's list of idle sessions
 }
 
 // tokenHold is how long a lane waits for room that no release or refill was promised for.
@@ -93,16 +80,6 @@ func (d *dispatcher) opened(p *path, now time.Time) {
 	}
 }
 
-// obstacle says why a lane could not use a path.
-type obstacle struct {
-	path *path
-	wait Wait
-	// saturated: the path is open and only busy, so that overflow routes are not for this mail.
-	saturated bool
-	// cold: only warm-up is in the way.
-	cold bool
-}
-
 // begin begins one attempt for the front of the lane's buf over the first route of its pool that is open and has room.
 // Otherwise the lane stands in line for all routes that it may use. The mutex is held. It returns the path that took the
 // attempt, or nil.
@@ -146,109 +123,6 @@ func (d *dispatcher) begin(l *lane, now time.Time) (on *path) {
 		}
 	}
 	return nil
-}
-
-// stand puts a lane in line behind an obstacle. It reports whether it did not stand there already.
-func (d *dispatcher) stand(l *lane, o obstacle, now time.Time) (began bool) {
-	until := o.wait.Until
-	switch {
-	case o.path == nil:
-		began = l.alarm.slot == 0
-		d.setEarlier(&l.alarm, until)
-	case o.cold:
-		began = o.path.cold.add(l)
-		d.setEarlier(&o.path.coldAt, until)
-	default:
-		began = o.path.busy.add(l)
-		if !until.IsZero() {
-			d.setEarlier(&o.path.alarm, until)
-		}
-		d.ensureServed(o.path, now)
-	}
-	return began
-}
-
-// ensureServed keeps the invariant that every line is served some time: by an alarm, or by the end of something that is
-// under way on the path. It holds after each change of a line or of what is under way.
-func (d *dispatcher) ensureServed(p *path, now time.Time) {
-	if p.busy.len() > 0 && p.alarm.slot == 0 && p.claiming == 0 && !p.starved && p.quiet() {
-		d.setAlarm(&p.alarm, now.Add(tokenHold))
-	}
-}
-
-// quiet reports whether nothing is under way on the path whose end would serve its lines.
-func (p *path) quiet() bool {
-	idle := 0
-	for _, s := range p.idle {
-		idle += len(s)
-	}
-	return p.open == idle
-}
-
-// standInLine puts a lane that just had its turn at the end of the line it was served from.
-func (d *dispatcher) standInLine(l *lane) {
-	switch {
-	case d.served == nil:
-	case d.servedCold:
-		d.served.cold.add(l)
-	default:
-		d.served.busy.add(l)
-	}
-}
-
-// serve lets the lanes that wait for a path have their turns, until it is full. site is that of a session that just
-// became free, or empty. Each lane that has its turn begins an attempt, or finds the path full, or leaves this line, for
-// what is in its way is not here. The mutex is held.
-func (d *dispatcher) serve(p *path, site string) {
-	if d.served != nil || d.stopping {
-		return
-	}
-	d.served, p.full = p, false
-	for left := p.busy.len() + maxTurns; left > 0 && p.busy.len() > 0 && !p.full; left-- {
-		l := p.busy.pop(site)
-		site = ""
-		if began := d.advance(l, 1); began {
-			continue
-		}
-		if _, back := p.busy.in[l]; back && p.full {
-			p.busy.putBack(l)
-		}
-		if l.fetching && len(l.buf) == 0 && l.turn == nil { // its turn is kept
-			l.turn = p
-			if p.claiming++; p.claiming >= maxClaiming {
-				break
-			}
-		}
-	}
-	d.served = nil
-	d.ensureServed(p, time.Now())
-	if p.busy.len() > 0 && !p.full && p.claiming == 0 && p.alarm.slot == 0 {
-		d.setAlarm(&p.alarm, time.Now()) // there is room still: go on once others had the mutex
-	}
-	d.forget(p)
-}
-
-// serveCold lets the lanes that wait for warm-up allowance have their turns, until it is used up again.
-func (d *dispatcher) serveCold(p *path) {
-	if d.served != nil || d.stopping {
-		return
-	}
-	d.served, d.servedCold = p, true
-	for left := p.cold.len() + maxTurns; left > 0 && p.cold.len() > 0; left-- {
-		l := p.cold.pop("")
-		if d.advance(l, 1) {
-			continue
-		}
-		if _, back := p.cold.in[l]; back {
-			p.cold.putBack(l)
-			break
-		}
-	}
-	d.served, d.servedCold = nil, false
-	if p.cold.len() > 0 && p.coldAt.slot == 0 {
-		d.setAlarm(&p.coldAt, time.Now().Add(tokenHold))
-	}
-	d.forget(p)
 }
 
 // try begins an attempt over one route, or says what is in the way. Tokens that were taken in vain are given back.
@@ -374,36 +248,6 @@ func refusedBy(del *queue.Delivery, route string) bool {
 	return false
 }
 
-// openConnection takes a connection of the path, for the caller to dial.
-func (d *dispatcher) openConnection(p *path, now time.Time) (obstacle, bool) {
-	if d.conns >= d.s.cfg.MaxConnections {
-		d.evictOldest()
-		p.full = true
-		if !p.starved {
-			p.starved = true
-			d.starved = append(d.starved, p)
-		}
-		return obstacle{path: p, saturated: true, wait: Wait{
-			Reason: WaitConnections, Path: p.key, Detail: "all connections of the process are in use",
-		}}, false
-	}
-	dec := d.token(now, p.key, throttle.TokenConnection)
-	if !dec.OK {
-		return d.throttled(p, dec, now), false
-	}
-	p.limits = dec.Limits
-	p.open++
-	d.conns++
-	return obstacle{}, true
-}
-
-// unopened gives a connection back that was taken and not dialled.
-func (d *dispatcher) unopened(p *path, now time.Time) {
-	d.s.cfg.Throttle.ReleaseAt(now, throttle.Path(p.key), throttle.TokenUnopened)
-	p.open--
-	d.conns--
-}
-
 // throttled turns a decision of the throttle into an obstacle.
 func (d *dispatcher) throttled(p *path, dec throttle.Decision, now time.Time) obstacle {
 	o := obstacle{path: p, saturated: true, wait: Wait{Path: p.key, Until: dec.Until, Detail: string(dec.Reason)}}
@@ -432,119 +276,6 @@ func (d *dispatcher) throttled(p *path, dec throttle.Decision, now time.Time) ob
 
 func warmupDetail(r warmup.Reservation) string {
 	return string(r.Reason) + ": " + itoa(r.Used) + " of " + itoa(r.Cap) + " used"
-}
-
-// takeIdle takes the idle session of a site that was used last.
-func (p *path) takeIdle(site string) *session {
-	idle := p.idle[site]
-	if len(idle) == 0 {
-		return nil
-	}
-	s := idle[len(idle)-1]
-	idle[len(idle)-1] = nil
-	if len(idle) == 1 {
-		delete(p.idle, site)
-	} else {
-		p.idle[site] = idle[:len(idle)-1]
-	}
-	return s
-}
-
-// evictIdle closes one idle session of the path, to make room for one to another site.
-func (d *dispatcher) evictIdle(p *path) {
-	for site := range p.idle {
-		d.closeSession(p.takeIdle(site))
-		break
-	}
-}
-
-// evictOldest closes the session of all paths that is idle for longest.
-func (d *dispatcher) evictOldest() {
-	if e := d.idle.Front(); e != nil {
-		d.drop(e.Value.(*session))
-	}
-}
-
-// drop closes an idle session.
-func (d *dispatcher) drop(s *session) {
-	p := s.path
-	idle := p.idle[s.site]
-	if i := slices.Index(idle, s); i >= 0 {
-		if p.idle[s.site] = slices.Delete(idle, i, i+1); len(p.idle[s.site]) == 0 {
-			delete(p.idle, s.site)
-		}
-		d.unidle(s)
-		d.closeSession(s)
-	}
-}
-
-// unidle notes that a session is not idle any more.
-func (d *dispatcher) unidle(s *session) {
-	d.alarms.clear(&s.alarm)
-	if s.elem != nil {
-		d.idle.Remove(s.elem)
-		s.elem = nil
-	}
-}
-
-// keep makes a session idle, or closes it when it has done its share.
-func (d *dispatcher) keep(s *session) {
-	p := s.path
-	if d.stopping || p.limits.MessagesPerConnection > 0 && s.sent >= p.limits.MessagesPerConnection {
-		d.closeSession(s)
-		return
-	}
-	p.idle[s.site] = append(p.idle[s.site], s)
-	s.elem = d.idle.PushBack(s)
-	timeout := p.limits.IdleTimeout
-	if timeout == 0 || timeout > maxIdle {
-		timeout = maxIdle
-	}
-	s.alarm.ring = func(time.Time) { d.drop(s) }
-	d.setAlarm(&s.alarm, time.Now().Add(timeout))
-}
-
-// maxIdle is how long a session stays open without mail: long enough for the next message of a burst, short enough not
-// to hold a receiver's slot (the KumoMTA profiles allow 60 seconds).
-const maxIdle = 10 * time.Second
-
-// closeSession says QUIT, in a goroutine of its own, and gives the connection back when that is done. The mutex is held.
-func (d *dispatcher) closeSession(s *session) {
-	d.unidle(s)
-	d.wg.Add(1)
-	go func() {
-		defer d.wg.Done()
-		if err := s.Close(); err != nil {
-			d.s.log.Debug("session did not close cleanly", "host", s.host, "err", err)
-		}
-		d.mu.Lock()
-		defer d.unlock()
-		d.closed(s.path)
-	}()
-}
-
-// closed gives a connection of the path back. The mutex is held.
-func (d *dispatcher) closed(p *path) {
-	d.s.cfg.Throttle.ReleaseAt(time.Now(), throttle.Path(p.key), throttle.TokenConnection)
-	p.open--
-	d.conns--
-	d.feed()
-	d.serve(p, "")
-	d.forget(p)
-}
-
-// feed serves the path that waits longest for a connection of the process, once there is one.
-func (d *dispatcher) feed() {
-	for len(d.starved) > 0 && d.conns < d.s.cfg.MaxConnections && !d.stopping {
-		p := d.starved[0]
-		d.starved = d.starved[1:]
-		p.starved = false
-		before := d.conns
-		d.serve(p, "")
-		if d.conns > before {
-			return
-		}
-	}
 }
 
 // tlsFor is the policy for a direct target: the stricter of the route's and the provider profile's.

@@ -1,0 +1,168 @@
+package sender
+
+import (
+	"container/list"
+	"slices"
+	"time"
+
+	"github.com/reputemail/repute/throttle"
+)
+
+// session is an open session of a path.
+type session struct {
+	Session
+	path  *path
+	site  string
+	host  string
+	tls   string
+	sent  int
+	alarm alarm         // idle too long
+	elem  *list.Element // in the dispatcher's list of idle sessions
+}
+
+// openConnection takes a connection of the path, for the caller to dial.
+func (d *dispatcher) openConnection(p *path, now time.Time) (obstacle, bool) {
+	if d.conns >= d.s.cfg.MaxConnections {
+		d.evictOldest()
+		p.full = true
+		if !p.starved {
+			p.starved = true
+			d.starved = append(d.starved, p)
+		}
+		return obstacle{path: p, saturated: true, wait: Wait{
+			Reason: WaitConnections, Path: p.key, Detail: "all connections of the process are in use",
+		}}, false
+	}
+	dec := d.token(now, p.key, throttle.TokenConnection)
+	if !dec.OK {
+		return d.throttled(p, dec, now), false
+	}
+	p.limits = dec.Limits
+	p.open++
+	d.conns++
+	return obstacle{}, true
+}
+
+// unopened gives a connection back that was taken and not dialled.
+func (d *dispatcher) unopened(p *path, now time.Time) {
+	d.s.cfg.Throttle.ReleaseAt(now, throttle.Path(p.key), throttle.TokenUnopened)
+	p.open--
+	d.conns--
+}
+
+// takeIdle takes the idle session of a site that was used last.
+func (p *path) takeIdle(site string) *session {
+	idle := p.idle[site]
+	if len(idle) == 0 {
+		return nil
+	}
+	s := idle[len(idle)-1]
+	idle[len(idle)-1] = nil
+	if len(idle) == 1 {
+		delete(p.idle, site)
+	} else {
+		p.idle[site] = idle[:len(idle)-1]
+	}
+	return s
+}
+
+// evictIdle closes one idle session of the path, to make room for one to another site.
+func (d *dispatcher) evictIdle(p *path) {
+	for site := range p.idle {
+		d.closeSession(p.takeIdle(site))
+		break
+	}
+}
+
+// evictOldest closes the session of all paths that is idle for longest.
+func (d *dispatcher) evictOldest() {
+	if e := d.idle.Front(); e != nil {
+		d.drop(e.Value.(*session))
+	}
+}
+
+// drop closes an idle session.
+func (d *dispatcher) drop(s *session) {
+	p := s.path
+	idle := p.idle[s.site]
+	if i := slices.Index(idle, s); i >= 0 {
+		if p.idle[s.site] = slices.Delete(idle, i, i+1); len(p.idle[s.site]) == 0 {
+			delete(p.idle, s.site)
+		}
+		d.unidle(s)
+		d.closeSession(s)
+	}
+}
+
+// unidle notes that a session is not idle any more.
+func (d *dispatcher) unidle(s *session) {
+	d.alarms.clear(&s.alarm)
+	if s.elem != nil {
+		d.idle.Remove(s.elem)
+		s.elem = nil
+	}
+}
+
+// yieldAfter is how many messages a session may carry while other paths wait for a connection of the process.
+const yieldAfter = 10
+
+// keep makes a session idle, or closes it when it has done its share.
+func (d *dispatcher) keep(s *session) {
+	p := s.path
+	yields := len(d.starved) > 0 && s.sent >= yieldAfter
+	if d.stopping || yields || p.limits.MessagesPerConnection > 0 && s.sent >= p.limits.MessagesPerConnection {
+		d.closeSession(s)
+		return
+	}
+	p.idle[s.site] = append(p.idle[s.site], s)
+	s.elem = d.idle.PushBack(s)
+	timeout := p.limits.IdleTimeout
+	if timeout == 0 || timeout > maxIdle {
+		timeout = maxIdle
+	}
+	s.alarm.ring = func(time.Time) { d.drop(s) }
+	d.setAlarm(&s.alarm, time.Now().Add(timeout))
+}
+
+// maxIdle is how long a session stays open without mail: long enough for the next message of a burst, short enough not
+// to hold a receiver's slot (the KumoMTA profiles allow 60 seconds).
+const maxIdle = 10 * time.Second
+
+// closeSession says QUIT, in a goroutine of its own, and gives the connection back when that is done. The mutex is held.
+func (d *dispatcher) closeSession(s *session) {
+	d.unidle(s)
+	d.wg.Add(1)
+	go func() {
+		defer d.wg.Done()
+		if err := s.Close(); err != nil {
+			d.s.log.Debug("session did not close cleanly", "host", s.host, "err", err)
+		}
+		d.mu.Lock()
+		defer d.unlock()
+		d.closed(s.path)
+	}()
+}
+
+// closed gives a connection of the path back. The mutex is held.
+func (d *dispatcher) closed(p *path) {
+	d.s.cfg.Throttle.ReleaseAt(time.Now(), throttle.Path(p.key), throttle.TokenConnection)
+	p.open--
+	d.conns--
+	d.feed()
+	d.serve(p, "")
+	d.forget(p)
+}
+
+// feed serves the path that waits longest for a connection of the process, once there is one.
+func (d *dispatcher) feed() {
+	for len(d.starved) > 0 && d.conns < d.s.cfg.MaxConnections && !d.stopping {
+		p := d.starved[0]
+		d.starved = d.starved[1:]
+		p.starved = false
+		before := d.conns
+		d.serve(p, "")
+		if d.conns > before {
+			return
+		}
+	}
+}

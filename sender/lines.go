@@ -1,0 +1,116 @@
+package sender
+
+import "time"
+
+// obstacle says why a lane could not use a path.
+type obstacle struct {
+	path *path
+	wait Wait
+	// saturated: the path is open and only busy, so that overflow routes are not for this mail.
+	saturated bool
+	// cold: only warm-up is in the way.
+	cold bool
+}
+
+// stand puts a lane in line behind an obstacle. It reports whether it did not stand there already.
+func (d *dispatcher) stand(l *lane, o obstacle, now time.Time) (began bool) {
+	until := o.wait.Until
+	switch {
+	case o.path == nil:
+		began = l.alarm.slot == 0
+		d.setEarlier(&l.alarm, until)
+	case o.cold:
+		began = o.path.cold.add(l)
+		d.setEarlier(&o.path.coldAt, until)
+	default:
+		began = o.path.busy.add(l)
+		if !until.IsZero() {
+			d.setEarlier(&o.path.alarm, until)
+		}
+		d.ensureServed(o.path, now)
+	}
+	return began
+}
+
+// ensureServed keeps the invariant that every line is served some time: by an alarm, or by the end of something that is
+// under way on the path. It holds after each change of a line or of what is under way.
+func (d *dispatcher) ensureServed(p *path, now time.Time) {
+	if p.busy.len() > 0 && p.alarm.slot == 0 && p.claiming == 0 && !p.starved && p.quiet() {
+		d.setAlarm(&p.alarm, now.Add(tokenHold))
+	}
+}
+
+// quiet reports whether nothing is under way on the path whose end would serve its lines.
+func (p *path) quiet() bool {
+	idle := 0
+	for _, s := range p.idle {
+		idle += len(s)
+	}
+	return p.open == idle
+}
+
+// standInLine puts a lane that just had its turn at the end of the line it was served from.
+func (d *dispatcher) standInLine(l *lane) {
+	switch {
+	case d.served == nil:
+	case d.servedCold:
+		d.served.cold.add(l)
+	default:
+		d.served.busy.add(l)
+	}
+}
+
+// serve lets the lanes that wait for a path have their turns, until it is full. site is that of a session that just
+// became free, or empty. Each lane that has its turn begins an attempt, or finds the path full, or leaves this line, for
+// what is in its way is not here. The mutex is held.
+func (d *dispatcher) serve(p *path, site string) {
+	if d.served != nil || d.stopping {
+		return
+	}
+	d.served, p.full = p, false
+	for left := p.busy.len() + maxTurns; left > 0 && p.busy.len() > 0 && !p.full; left-- {
+		l := p.busy.pop(site)
+		site = ""
+		if began := d.advance(l, 1); began {
+			continue
+		}
+		if _, back := p.busy.in[l]; back && p.full {
+			p.busy.putBack(l)
+		}
+		if l.fetching && len(l.buf) == 0 && l.turn == nil { // its turn is kept
+			l.turn = p
+			if p.claiming++; p.claiming >= maxClaiming {
+				break
+			}
+		}
+	}
+	d.served = nil
+	d.ensureServed(p, time.Now())
+	if p.busy.len() > 0 && !p.full && p.claiming == 0 && p.alarm.slot == 0 {
+		d.setAlarm(&p.alarm, time.Now()) // there is room still: go on once others had the mutex
+	}
+	d.forget(p)
+}
+
+// serveCold lets the lanes that wait for warm-up allowance have their turns, until it is used up again.
+func (d *dispatcher) serveCold(p *path) {
+	if d.served != nil || d.stopping {
+		return
+	}
+	d.served, d.servedCold = p, true
+	for left := p.cold.len() + maxTurns; left > 0 && p.cold.len() > 0; left-- {
+		l := p.cold.pop("")
+		if d.advance(l, 1) {
+			continue
+		}
+		if _, back := p.cold.in[l]; back {
+			p.cold.putBack(l)
+			break
+		}
+	}
+	d.served, d.servedCold = nil, false
+	if p.cold.len() > 0 && p.coldAt.slot == 0 {
+		d.setAlarm(&p.coldAt, time.Now().Add(tokenHold))
+	}
+	d.forget(p)
+}
