@@ -11,7 +11,7 @@ import (
 const maxHeader = 1 << 20
 
 // ErrMessage is in the chain of every error of Sign that says that the message, not the key, is at fault. Trying again is pointless.
-var ErrMessage = errors.New("message cannot be signed")
+var ErrMessage = errors.New("auth: message cannot be signed")
 
 // badMessage is such an error.
 func badMessage(format string, args ...any) error {

@@ -30,7 +30,7 @@ const (
 // The error says what is wrong and by which clause.
 func parseMailbox(s string) (mailbox, error) {
 	if s == "" {
-		return mailbox{}, clause("RFC 5321 section 4.1.2", "is empty")
+		return mailbox{}, clause("RFC 5321 section 4.1.2", "is no address")
 	}
 	for _, r := range s {
 		if unicode.IsControl(r) || r == utf8.RuneError || r == '\u2028' || r == '\u2029' {
@@ -112,6 +112,9 @@ func normalDomain(s string) (string, error) {
 			return "", clause("RFC 5321 section 4.1.3", "%q is not an address literal", s)
 		}
 		return addressLiteral(a), nil
+	}
+	if s != "" && !strings.ContainsAny(s, ".\u3002\uff0e\uff61") {
+		return "", clause("RFC 5321 section 2.3.5", "domain %q is not fully qualified", s)
 	}
 	if strings.HasSuffix(s, ".") {
 		return "", clause("RFC 5321 section 4.1.2", "domain %q ends in a dot", s)

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"reflect"
 	"strconv"
 	"strings"
 	"time"
@@ -201,6 +202,9 @@ func (c Config) withDefaults() (Config, error) {
 	if err := c.checkUnused(); err != nil {
 		return c, err
 	}
+	if err := c.checkNil(); err != nil {
+		return c, err
+	}
 	if len(c.Routes) == 0 {
 		return c, badConfig("Routes", "at least one route is needed")
 	}
@@ -225,6 +229,24 @@ func (c Config) withDefaults() (Config, error) {
 		return c, err
 	}
 	return c, c.streamDefaults()
+}
+
+// checkNil refuses interfaces that hold a nil pointer: they look set, and fail when they are used.
+func (c *Config) checkNil() error {
+	parts := map[string]any{
+		"Queue": c.Queue, "Resolver": c.Resolver, "Transport": c.Transport, "Pacer": c.Pacer, "WarmupStore": c.WarmupStore, "Throttle": c.Throttle,
+		"Providers": c.Providers, "Classifier": c.Classifier, "Gate": c.Gate, "Observer": c.Observer,
+	}
+	for i, s := range c.Streams {
+		field := "Streams[" + strconv.Itoa(i) + "]"
+		parts[field+".Signer"], parts[field+".Gate"] = s.Signer, s.Gate
+	}
+	for field, part := range parts {
+		if v := reflect.ValueOf(part); part != nil && (v.Kind() == reflect.Pointer || v.Kind() == reflect.Func) && v.IsNil() {
+			return badConfig(field, "holds a nil %T", part)
+		}
+	}
+	return nil
 }
 
 // checkUnused refuses what would have no effect beside a part that the host brings itself.

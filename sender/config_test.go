@@ -9,7 +9,9 @@ import (
 
 	"github.com/emersion/go-sasl"
 
+	"github.com/reputemail/repute/auth"
 	"github.com/reputemail/repute/sender"
+	"github.com/reputemail/repute/sender/queue"
 	"github.com/reputemail/repute/sender/transport"
 	"github.com/reputemail/repute/throttle"
 	"github.com/reputemail/repute/warmup"
@@ -65,6 +67,9 @@ func TestNewRefusesBadConfig(t *testing.T) {
 		{"MaxMessageSize", func(c *sender.Config) { c.MaxMessageSize = -1 }},
 		{"MaxRecipients", func(c *sender.Config) { c.MaxRecipients = 1001 }},
 		{"MaxConnections", func(c *sender.Config) { c.MaxConnections = -1 }},
+		{"Streams[0].Signer", func(c *sender.Config) { c.Streams = []sender.Stream{{Name: "a", Signer: (*auth.Signer)(nil)}} }},
+		{"Queue", func(c *sender.Config) { c.Queue = (*queue.Memory)(nil) }},
+		{"Observer", func(c *sender.Config) { c.Observer = sender.ObserverFunc(nil) }},
 		{"Retry.Greylisted", func(c *sender.Config) { c.Retry.Greylisted = -1 }},
 		{"Retry.Longest", func(c *sender.Config) { c.Retry.Longest = time.Minute }},
 	} {

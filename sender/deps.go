@@ -47,7 +47,7 @@ type Backlog interface {
 	Message(ctx context.Context, id string) (*queue.Message, error)
 }
 
-// Transport opens SMTP sessions.
+// Transport opens SMTP sessions. [SMTP] makes one of a [*transport.Transport], for hosts that set its time-outs themselves.
 type Transport interface {
 	// Dial connects, greets, starts TLS and authenticates as t says. ctx ends it at once.
 	// Errors are *transport.Error, or ctx's own.
@@ -70,7 +70,7 @@ type TLSReporter interface {
 }
 
 // Pacer decides how much a path under warm-up may carry. [*warmup.Ledger] is the implementation.
-// A Pacer that also has ObserveAt, as Ledger does, is told the outcome of every attempt.
+// A Pacer that also has ObserveAt (a [PacerObserver]), as Ledger does, is told the outcome of every attempt.
 type Pacer interface {
 	// ReserveAt asks for n first attempts over the path, all or nothing. It is called while the dispatcher stands still, so
 	// it must return within some milliseconds, also when its store is away: refuse then, with an Until of some seconds.
@@ -121,7 +121,7 @@ type Classifier interface {
 
 // Gate decides whether a recipient may be written to at all: suppression, engagement, the host's own rules.
 // It is asked by Enqueue and again before each attempt.
-// A Gate that also has Suppress is told of every address that a verdict calls dead.
+// A Gate that also has Suppress (a [Suppressor]) is told of every address that a verdict calls dead.
 type Gate interface {
 	// Admit returns an empty reason to admit the recipient, or why not, in words for people. An error is temporary:
 	// Enqueue returns it, an attempt waits.

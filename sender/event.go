@@ -25,7 +25,7 @@ const (
 	EventExpired EventType = "expired"
 	// EventSuppressed: the gate closed before an attempt. Final.
 	EventSuppressed EventType = "suppressed"
-	// EventCancelled: withdrawn by the host. Final.
+	// EventCancelled: withdrawn by the host. Final. Reserved: nothing withdraws mail yet.
 	EventCancelled EventType = "cancelled"
 	// EventPathClosed: a path was closed to all mail (Path, Wait); EventPathOpened: it may carry mail again.
 	EventPathClosed EventType = "path-closed"
@@ -74,9 +74,20 @@ type Event struct {
 }
 
 // Path is a route and a provider: what a receiver sees and judges.
+//
+// The packages warmup and throttle have the same type for themselves, since they know nothing of each other; the three
+// convert into each other.
 type Path struct {
 	Route    string `json:"route"`
 	Provider string `json:"provider"`
+}
+
+// String is "mta1/google"; empty for the zero Path.
+func (p Path) String() string {
+	if p == (Path{}) {
+		return ""
+	}
+	return p.Route + "/" + p.Provider
 }
 
 // WaitReason says why mail waits although nobody refused it: a choice of ours, never an attempt.
@@ -90,7 +101,7 @@ const (
 	WaitDNS WaitReason = "dns"
 	// WaitHost: the destination's hosts could not be reached a short while ago.
 	WaitHost WaitReason = "host"
-	// WaitWarmup: the path's warm-up allowance is used up, and there is no overflow route.
+	// WaitWarmup: the path's warm-up allowance is used up. Where the pool has overflow routes, those are closed as well.
 	WaitWarmup WaitReason = "warm-up"
 	// WaitRate: the path's message or connect rate is used up.
 	WaitRate WaitReason = "rate"
@@ -117,6 +128,6 @@ type Wait struct {
 	Path Path `json:"path,omitzero"`
 	// Until is when it ends at the earliest; zero when that depends on others.
 	Until time.Time `json:"until,omitzero"`
-	// Detail is in words: "day cap: 50 of 50 used".
+	// Detail is in words: "day-cap: 50 of 50 used".
 	Detail string `json:"detail,omitempty"`
 }

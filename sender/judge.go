@@ -126,7 +126,7 @@ func (d *dispatcher) learn(a *attempt, now time.Time, o warmup.Outcome) {
 	}
 }
 
-// outcomeOf is what a verdict means for warm-up: only reputation-type deferrals count as such (FACTS.md section 2).
+// outcomeOf is what a verdict means for warm-up: only reputation-type deferrals count as such.
 func outcomeOf(v bounce.Verdict) warmup.Outcome {
 	switch v.Category {
 	case bounce.BadMailbox, bounce.InactiveMailbox, bounce.BadDomain:

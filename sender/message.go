@@ -155,7 +155,7 @@ func (m *Message) checkEnvelope(cfg *Config) error {
 		return badField("To", "RFC 5321 section 3.3", "has no recipient")
 	}
 	if len(m.To) > cfg.MaxRecipients {
-		return badField("To", "", "has %d recipients; at most %d are taken at once", len(m.To), cfg.MaxRecipients)
+		return badField("To", "RFC 5321 section 4.5.3.1.8", "has %d recipients; at most %d are taken at once", len(m.To), cfg.MaxRecipients)
 	}
 	if len(m.Data) > cfg.MaxMessageSize {
 		return badField("Data", "RFC 5321 section 4.5.3.1.7", "has %d bytes; at most %d are taken", len(m.Data), cfg.MaxMessageSize)

@@ -164,23 +164,23 @@ func (s *Sender) compose() (err error) {
 	if c.Throttle == nil {
 		l, err := throttle.New(s.throttleConfig(table))
 		if err != nil {
-			return err
+			return badConfig("Limits, Backoff or Routes' Relay.Limits", "%v", err)
 		}
 		c.Throttle = l
 	}
 	if c.Resolver == nil && (s.needsDNS() || len(c.DNS) > 0) {
 		r, err := route.New(route.Config{Servers: c.DNS, Dial: c.DialDNS, AllowLoopback: c.AllowLoopback, AllowPrivate: c.AllowPrivate})
 		if err != nil {
-			return err
+			return badConfig("DNS", "%v", err)
 		}
 		c.Resolver = r
 	}
 	if c.Transport == nil {
 		t, err := transport.New(transport.Config{Dial: c.Dial, TLSConfig: c.TLS, Logger: c.Logger})
 		if err != nil {
-			return err
+			return badConfig("TLS", "%v", err)
 		}
-		c.Transport = transportAdapter{t}
+		c.Transport = SMTP(t)
 	}
 	s.pacer = c.Pacer
 	s.pacerObserver, _ = c.Pacer.(PacerObserver)
@@ -221,11 +221,13 @@ func (s *Sender) throttleConfig(table *throttle.Table) throttle.Config {
 	return cfg
 }
 
-// transportAdapter makes *transport.Transport a Transport.
-type transportAdapter struct{ t *transport.Transport }
+// SMTP makes a Transport of a *transport.Transport.
+func SMTP(t *transport.Transport) Transport { return smtpTransport{t} }
+
+type smtpTransport struct{ t *transport.Transport }
 
 // Dial returns an untyped nil Session with an error.
-func (a transportAdapter) Dial(ctx context.Context, t transport.Target) (Session, error) {
+func (a smtpTransport) Dial(ctx context.Context, t transport.Target) (Session, error) {
 	s, err := a.t.Dial(ctx, t)
 	if err != nil {
 		return nil, err
@@ -320,10 +322,23 @@ func (s *Sender) Stop(ctx context.Context) error {
 	}
 	wait := func(wg *sync.WaitGroup) bool { return waitFor(ctx, wg) || waitFor(end(), wg) }
 	if !wait(&s.calls) || !wait(&s.dispatch.wg) {
+		go func() { // should it return after all
+			s.calls.Wait()
+			s.dispatch.wg.Wait()
+			close(s.settler.in)
+			s.settler.wg.Wait()
+			s.waiters.close()
+			s.events.close()
+		}()
 		return errors.Join(append(errs, errors.New("sender: stop: a call of the host's parts does not return"))...)
 	}
 	close(s.settler.in)
 	if !wait(&s.settler.wg) {
+		go func() {
+			s.settler.wg.Wait()
+			s.waiters.close()
+			s.events.close()
+		}()
 		return errors.Join(append(errs, errors.New("sender: stop: the queue or a gate does not return"))...)
 	}
 	s.dispatch.mu.Lock()

@@ -188,7 +188,12 @@ func (t *settler) deferred(a *attempt, del *queue.Delivery, r *queue.Attempt, af
 
 // brokenOff puts a delivery back whose attempt we ended ourselves.
 func (t *settler) brokenOff(a *attempt, del *queue.Delivery) {
-	t.back(del, settled{Settlement: queue.Settlement{After: otherRouteDelay, Route: a.lane.key.Route, Began: true}})
+	record := &queue.Attempt{At: time.Now(), Route: a.path.key.Route, Provider: a.dest.provider, Overflow: a.overflow, Reply: bounce.Reply{
+		Status: bounce.Status{Class: 4, Subject: 4, Detail: 2}, Stage: bounce.StageDot, Local: true,
+		Lines: []string{"broken off by Stop; whether it was taken is unknown"},
+	}}
+	record.Verdict = t.s.cfg.Classifier.Classify(a.dest.provider, record.Reply)
+	t.back(del, settled{Settlement: queue.Settlement{After: otherRouteDelay, Route: a.lane.key.Route, Began: true, Record: record}})
 }
 
 // wait puts a delivery back that was not attempted.

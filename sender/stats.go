@@ -2,6 +2,7 @@ package sender
 
 import (
 	"context"
+	"fmt"
 	"sort"
 	"strconv"
 	"sync"
@@ -14,7 +15,7 @@ import (
 // Counts are what became of deliveries since the Sender was made.
 type Counts struct {
 	// Delivered, Bounced, Expired, Suppressed and Cancelled count final outcomes; Deferred counts attempts that failed
-	// for now; Overflowed counts the attempts over overflow routes.
+	// for now; Overflowed counts the deliveries whose first attempt went over an overflow route.
 	Delivered  int64 `json:"delivered"`
 	Deferred   int64 `json:"deferred"`
 	Bounced    int64 `json:"bounced"`
@@ -39,9 +40,14 @@ func (c *Counts) add(e Event) {
 	case EventCancelled:
 		c.Cancelled++
 	}
-	if e.Overflow && (e.Type == EventDelivered || e.Type == EventDeferred || e.Type == EventBounced) {
+	if e.Overflow && e.first() {
 		c.Overflowed++
 	}
+}
+
+// first reports whether the event ends the first attempt of its delivery.
+func (e *Event) first() bool {
+	return e.Attempt == 1 && (e.Type == EventDelivered || e.Type == EventDeferred || e.Type == EventBounced)
 }
 
 // StreamStats is one stream.
@@ -65,6 +71,11 @@ type PathStats struct {
 	Counts
 	// Waits counts how often a lane began to wait for this path, by reason.
 	Waits map[WaitReason]int64 `json:"waits,omitempty"`
+}
+
+// String is the path and its counts.
+func (p PathStats) String() string {
+	return fmt.Sprintf("%v: first %d, %+v", p.Path, p.First, p.Counts)
 }
 
 // Stats is a snapshot.
@@ -115,7 +126,7 @@ func (s *stats) event(e Event) {
 	st.add(e)
 	p := s.path(e.Path)
 	p.add(e)
-	if e.Attempt == 1 && (e.Type == EventDelivered || e.Type == EventDeferred || e.Type == EventBounced) {
+	if e.first() {
 		p.First++
 	}
 }

@@ -21,6 +21,8 @@ type Outcome struct {
 	// Reply and Verdict are the receiver's last word, if there was one, with addresses hashed as in events.
 	Reply   bounce.Reply
 	Verdict bounce.Verdict
+	// Reason is the gate's, where it refused the recipient.
+	Reason string
 }
 
 // Send enqueues a message and waits until each recipient has its final outcome: delivered, bounced, expired, suppressed.
@@ -71,7 +73,7 @@ func (s *Sender) Send(ctx context.Context, m Message) ([]Outcome, error) {
 		out = append(out, o)
 	}
 	for _, f := range r.Refused {
-		out = append(out, Outcome{Recipient: f.Recipient, State: queue.Suppressed})
+		out = append(out, Outcome{Recipient: f.Recipient, State: queue.Suppressed, Reason: f.Reason})
 	}
 	return out, err
 }
@@ -155,7 +157,7 @@ func (w *waiter) wait(ctx context.Context, known map[string]Outcome, open map[st
 	for {
 		w.mu.Lock()
 		for _, e := range w.events {
-			known[e.DeliveryID] = Outcome{State: finals[e.Type], Reply: e.Reply, Verdict: e.Verdict}
+			known[e.DeliveryID] = Outcome{State: finals[e.Type], Reply: e.Reply, Verdict: e.Verdict, Reason: e.Reason}
 			delete(open, e.DeliveryID)
 		}
 		w.events = nil

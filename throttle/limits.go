@@ -43,7 +43,7 @@ type Limits struct {
 }
 
 // DefaultLimits are the limits of a provider that the table does not know: 10 connections of 100 messages, 100 messages a
-// second, 100 connections a minute, 60 seconds idle, opportunistic TLS (FACTS.md, KumoMTA's default shaping), and 100
+// second, 100 connections a minute, 60 seconds idle, opportunistic TLS (KumoMTA's default shaping), and 100
 // recipients, which every receiver must take (RFC 5321 section 4.5.3.1.8).
 func DefaultLimits() Limits {
 	return Limits{

@@ -146,7 +146,7 @@ func TestBuiltinProviders(t *testing.T) {
 	}
 }
 
-// FACTS.md's table of values per provider.
+// The published values per provider, as the table has them.
 func TestBuiltinLimits(t *testing.T) {
 	table := newTable(t, TableConfig{})
 	for provider, want := range map[string]struct {

@@ -7,16 +7,16 @@ import (
 
 // The published tables, in messages per day unless said otherwise.
 
-// brazeConservative is Braze's conservative schedule; each value stands for three days (Braze, "IP warming"; FACTS.md 1.4).
+// brazeConservative is Braze's conservative schedule; each value stands for three days (Braze, "IP warming").
 func brazeConservative() []int { return []int{50, 100, 500, 1_000, 2_000, 4_000, 8_000} }
 
-// brazeModerate is Braze's moderate schedule, a value a day (Braze, "IP warming"; FACTS.md 1.4).
+// brazeModerate is Braze's moderate schedule, a value a day (Braze, "IP warming").
 func brazeModerate() []int {
 	return []int{50, 100, 500, 1_000, 2_000, 4_000, 8_000, 16_000, 25_000, 35_000, 50_000, 75_000, 100_000, 150_000, 200_000, 275_000,
 		375_000, 500_000, 650_000, 825_000, 1_000_000}
 }
 
-// sparkPost is SparkPost's automated IP warm-up, a value a stage (SparkPost, "Automated IP warmup"; FACTS.md 1.3).
+// sparkPost is SparkPost's automated IP warm-up, a value a stage (SparkPost, "Automated IP warmup").
 func sparkPost() []int {
 	return []int{200, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 40_000, 50_000, 75_000, 100_000, 150_000, 200_000, 250_000, 325_000,
 		400_000, 500_000, 600_000, 750_000, 1_000_000, 1_250_000, 1_750_000, 2_000_000, 3_000_000, 4_250_000, 5_000_000, 6_000_000,
@@ -24,7 +24,7 @@ func sparkPost() []int {
 }
 
 // sendGridHourly is SendGrid's automated schedule in messages per hour, by age in days from 0 (Twilio SendGrid, "Warming up an IP
-// address", ages 0 to 35; SendGrid Japan (KKE) repeats it up to age 41; FACTS.md 1.1). It is round(20 * 1.4^age) but for two published
+// address", ages 0 to 35; SendGrid Japan (KKE) repeats it up to age 41). It is round(20 * 1.4^age) but for two published
 // values, which are kept as published: age 12 (1,000 instead of 1,134) and age 18 (8,583 instead of 8,538, perhaps swapped digits).
 func sendGridHourly() []int {
 	return []int{20, 28, 39, 55, 77, 108, 151, 211, 295, 413, 579, 810, 1_000, 1_587, 2_222, 3_111, 4_356, 6_098, 8_583, 11_953,
@@ -39,9 +39,10 @@ const (
 )
 
 // Conservative is the slower schedule of Braze's manual warm-up, ending at peak messages a day: 50, 100, 500, 1,000, 2,000, 4,000 and
-// 8,000, each for three stages, then doubled every three stages until peak is reached (Braze, "IP warming"; FACTS.md 1.4). Its early
+// 8,000, each for three stages, then doubled every three stages until peak is reached (Braze, "IP warming"). Its early
 // step from 100 to 500 and its doublings are the vendor's own, so it sets AllowJumps. The peak stands for one stage; a peak of 50 or
 // less makes a single stage. A peak below 1 or above MaxCap is reported by Validate.
+// The first stage of 50 a day derives caps of 7 an hour and one a minute (see Stage).
 func Conservative(peak int) Plan {
 	p := Plan{Name: "braze-conservative", Source: "Braze, IP warming: conservative schedule", AllowJumps: true}
 	if !p.checkPeak(peak) {
@@ -63,9 +64,10 @@ func Conservative(peak int) Plan {
 }
 
 // Moderate is the middle schedule of Braze's manual warm-up, ending at peak messages a day: 50, 100, 500, 1,000 and so on to 1,000,000
-// on the 21st day (Braze, "IP warming"; FACTS.md 1.4). Beyond its end it grows by 1.2 a stage, about the table's last step (our
+// on the 21st day (Braze, "IP warming"). Beyond its end it grows by 1.2 a stage, about the table's last step (our
 // judgement). Its early doublings and its step from 100 to 500 are the vendor's own, so it sets AllowJumps. A peak below 1 or above
 // MaxCap is reported by Validate.
+// The first stage of 50 a day derives caps of 7 an hour and one a minute (see Stage).
 func Moderate(peak int) Plan {
 	p := Plan{Name: "braze-moderate", Source: "Braze, IP warming: moderate schedule", AllowJumps: true}
 	p.fill(brazeModerate(), 1.2, peak)
@@ -73,7 +75,7 @@ func Moderate(peak int) Plan {
 }
 
 // SparkPost is the schedule of SparkPost's automated IP warm-up, ending at peak messages a day: 200, 500, 1,000, 2,000, 5,000 and so on
-// to 10,000,000 at stage 29 (SparkPost, "Automated IP warmup"; FACTS.md 1.3). Beyond its end it grows by 1.33 a stage, the table's last
+// to 10,000,000 at stage 29 (SparkPost, "Automated IP warmup"). Beyond its end it grows by 1.33 a stage, the table's last
 // step (our judgement). Its steps of 2 and 2.5 are the vendor's own, so it sets AllowJumps. A peak below 1 or above MaxCap is reported
 // by Validate.
 func SparkPost(peak int) Plan {
@@ -83,7 +85,7 @@ func SparkPost(peak int) Plan {
 }
 
 // SendGrid is the hourly schedule of SendGrid's automated warm-up, ending at peak messages a day: 20 an hour at age 0, 28 at age 1, and
-// so on by 1.4 a day (Twilio SendGrid, "Warming up an IP address"; FACTS.md 1.1). The day cap of a stage is 24 times its hour cap; in
+// so on by 1.4 a day (Twilio SendGrid, "Warming up an IP address"). The day cap of a stage is 24 times its hour cap; in
 // the last stage it is peak. The vendor counts ages by the calendar; here each is a stage that has to be earned. A peak below 1 or
 // above MaxCap is reported by Validate.
 func SendGrid(peak int) Plan {
@@ -106,7 +108,7 @@ func SendGrid(peak int) Plan {
 }
 
 // SES is a ramp like that of Amazon SES's standard warm-up: 45 stages, evenly growing by a constant factor from 50 messages a day to
-// peak (Amazon SES developer guide: the share rises over 45 days, to 50,000 a day; FACTS.md 1.5). Amazon publishes the length and the
+// peak (Amazon SES developer guide: the share rises over 45 days, to 50,000 a day). Amazon publishes the length and the
 // end but no table: the shape and the start are our judgement. At a peak of 50,000 it grows by 1.17 a stage. A peak of 50 or less makes
 // a single stage; a peak below 1 or above MaxCap is reported by Validate.
 func SES(peak int) Plan {

@@ -8,10 +8,10 @@ import (
 // Bounds of a plan.
 const (
 	// DefaultGrowth is the growth from stage to stage that Geometric uses when it is given none: the factor of SendGrid's automated
-	// schedule (FACTS.md 1.1, 1.7).
+	// schedule.
 	DefaultGrowth = 1.4
 	// MaxGrowth is the growth from stage to stage that Validate refuses, and everything above it, unless the plan sets AllowJumps.
-	// Google's sender guidelines name immediate doubling as a cause of rate limiting and lost reputation (FACTS.md 3.1).
+	// Google's sender guidelines name immediate doubling as a cause of rate limiting and lost reputation.
 	MaxGrowth = 2.0
 	// MaxStages is the largest number of stages of a plan.
 	MaxStages = 1000

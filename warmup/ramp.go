@@ -6,10 +6,10 @@ import "time"
 const (
 	// stagePeriod is the least time in a stage, and the time in which its volume has to be delivered.
 	stagePeriod = int64(24 * time.Hour)
-	// idleStep is the idle time that costs one stage (FACTS.md 1.7, a judgement between the vendors' rules).
+	// idleStep is the idle time that costs one stage (a judgement between the vendors' rules).
 	idleStep = int64(3 * 24 * time.Hour)
 	// idleRestart is the idle time after which a path is cold again: most receivers keep reputation for 30 days (Braze, "IP warming";
-	// Twilio SendGrid, "Warming up an IP address"; FACTS.md 1.1, 1.4).
+	// Twilio SendGrid, "Warming up an IP address").
 	idleRestart = int64(30 * 24 * time.Hour)
 )
 
@@ -89,8 +89,7 @@ func (r *ramp) idle(at, lastSent int64) int {
 // over says that the day in the stage is over and waits to be judged.
 func (r *ramp) over(at int64) bool { return r.period != 0 && at-r.period >= stagePeriod }
 
-// needed is how much of a day cap has to be delivered to pass the stage: 90 %, rounded up (SparkPost, "Automated IP warmup"; FACTS.md 1.3,
-// 1.7).
+// needed is how much of a day cap has to be delivered to pass the stage: 90 %, rounded up (SparkPost, "Automated IP warmup").
 func needed(dayCap int) int { return ceilDiv(9*dayCap, 10) }
 
 // next is the ramp at a later time. delivered is what was delivered in the current period.

@@ -2,6 +2,7 @@ package warmup
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"time"
 )
@@ -41,6 +42,11 @@ type State struct {
 	Period time.Time `json:"period,omitzero"`
 	// LastSent is when the path was last used, as far as this owner knows.
 	LastSent time.Time `json:"last_sent,omitzero"`
+}
+
+// String is the path and where it stands, in words.
+func (s State) String() string {
+	return fmt.Sprintf("%v: %s, stage %d of %d, %d of %d in 24 hours", s.Path, s.Phase, s.Stage, s.Stages, s.Day.Used, s.Day.Cap)
 }
 
 // StateAt is the state of a path at a time. A path that the ledger does not know stands before its first stage's first day. It changes

@@ -44,7 +44,7 @@ func (e *explainer) look(s *sender.Sender, delivery string, screen *show.Screen)
 
 // words tell an explanation.
 func words(e *sender.Explanation, now time.Time) []string {
-	lines := []string{fmt.Sprintf("Why is it waiting? A %s message to %s:", e.Stream, e.Recipient)}
+	lines := []string{fmt.Sprintf("Why was it waiting at %s? A %s message to %s:", now.Format("15:04:05"), e.Stream, e.Recipient)}
 	for _, a := range e.History {
 		lines = append(lines, fmt.Sprintf("  tried over %s to %s: %s (%s)", a.Route, a.Provider, reply(a.Reply), a.Verdict.Category))
 	}

@@ -109,13 +109,13 @@ func (r *report) check(o options) {
 	var paths, arrived, signed int64
 	for _, row := range r.Paths {
 		paths += row.Accepted
+		problem(row.Route == "cold" && row.First > int64(r.ColdCap),
+			"%s was tried for %d messages over the cold route, %d were allowed", row.Provider, row.First, r.ColdCap)
 	}
 	problem(paths != settled && t.Waiting == 0, "%d messages have an outcome, the paths count %d", settled, paths)
 	for _, row := range r.Receivers {
 		arrived += int64(row.Messages)
 		signed += int64(row.DKIMPass)
-		problem(row.Source == coldAddr && row.Messages > r.ColdCap,
-			"%s got %d messages from the cold address, %d were allowed", row.Domain, row.Messages, r.ColdCap)
 	}
 	problem(arrived != t.Delivered, "%d messages were delivered, the receivers have %d", t.Delivered, arrived)
 	problem(signed != arrived, "of %d messages that arrived, %d pass DKIM", arrived, signed)

@@ -20,11 +20,6 @@ func (r *report) text(screen *show.Screen) []string {
 		title("What the receivers saw"), r.receiverTable().Lines(),
 		title("Why mail was deferred or bounced"), r.causeTable().Lines(),
 	)
-	if screen.Live() {
-		for i := range lines {
-			lines[i] = show.Shorten(lines[i], screen.Width())
-		}
-	}
 	t := r.Totals
 	sum := fmt.Sprintf("%d accepted = %d delivered + %d bounced + %d expired + %d suppressed", t.Accepted, t.Delivered, t.Bounced, t.Expired, t.Suppressed)
 	if t.Waiting > 0 {

@@ -55,7 +55,7 @@ type memLane struct {
 	ages     recordHeap // every open record: by creation
 }
 
-// NewMemory returns an empty queue. It never fails; the error is for symmetry with a bad Config.
+// NewMemory returns an empty queue, or names the field of cfg that is negative.
 func NewMemory(cfg MemoryConfig) (*Memory, error) {
 	if cfg.MaxBytes < 0 {
 		return nil, fmt.Errorf("queue: MaxBytes: %d is negative", cfg.MaxBytes)

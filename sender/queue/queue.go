@@ -64,7 +64,7 @@ const (
 	Expired State = "expired"
 	// Suppressed: not sent, since the gate closed after it was accepted.
 	Suppressed State = "suppressed"
-	// Cancelled: withdrawn by the host.
+	// Cancelled: withdrawn by the host. Reserved: nothing withdraws mail yet.
 	Cancelled State = "cancelled"
 )
 
