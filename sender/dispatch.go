@@ -260,7 +260,7 @@ func (d *dispatcher) claim(l *lane) {
 	if l.fetching {
 		return
 	}
-	chunk := l.chunk
+	chunk, news := l.chunk, l.news
 	l.fetching = d.spawn(func() {
 		defer d.takeTurn(l)
 		d.claims <- struct{}{}
@@ -279,11 +279,18 @@ func (d *dispatcher) claim(l *lane) {
 			d.setEarlier(&l.alarm, l.due)
 			return
 		}
+		before := l.due
 		l.due = time.Time{}
+		if l.news != news { // said while the queue was being asked
+			l.due = before
+		}
 		if got.More {
-			l.due = now.Add(got.Next)
+			next := now.Add(got.Next)
 			if len(got.Deliveries) == 0 && got.Next <= 0 { // others have them
-				l.due = now.Add(tokenHold)
+				next = now.Add(tokenHold)
+			}
+			if l.due.IsZero() || next.Before(l.due) {
+				l.due = next
 			}
 		}
 		if len(got.Deliveries) == chunk {

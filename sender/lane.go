@@ -15,6 +15,7 @@ type lane struct {
 	buf      []queue.Delivery // leased to us, in the order in which to send
 	chunk    int              // how many to claim next
 	due      time.Time        // when the queue has more for this lane; zero: nothing that we know of
+	news     int              // how often something was expected: a claim under way may not have seen the latest
 	inFlight int              // groups being attempted
 
 	fetching  bool
@@ -52,6 +53,7 @@ func (l *lane) idle() bool {
 
 // expects notes that the queue has something for the lane at t.
 func (l *lane) expects(t time.Time) {
+	l.news++
 	if l.due.IsZero() || t.Before(l.due) {
 		l.due = t
 	}
