@@ -2,6 +2,7 @@ package sender
 
 import (
 	"context"
+	"database/sql"
 	"net/netip"
 	"time"
 
@@ -47,6 +48,32 @@ type Backlog interface {
 	Message(ctx context.Context, id string) (*queue.Message, error)
 }
 
+// TxQueue is the add-on of a Queue by which EnqueueTx stores mail in a transaction of the host's.
+type TxQueue interface {
+	// PutTx is Put in tx: the message is in the queue once the host commits. queue.ErrDuplicate leaves tx usable.
+	PutTx(ctx context.Context, tx *sql.Tx, p queue.Put) error
+}
+
+// Watcher is the add-on of a Queue that mail can come into by other ways than a Put of this process.
+type Watcher interface {
+	// Watch tells of such mail, soon after it came, until ctx ends. It calls tell from one goroutine. It returns before ctx ends only
+	// if it cannot go on.
+	Watch(ctx context.Context, tell func(queue.News)) error
+}
+
+// Finder is the add-on of a Queue that finds its lanes faster than by counting what is in them.
+type Finder interface {
+	// Due lists all lanes that hold waiting deliveries, in any order.
+	Due(ctx context.Context) ([]queue.LaneDue, error)
+}
+
+// WarmupStorer is the add-on of a Queue that can also keep the warm-up ledger, so that all processes on one database share
+// their allowance.
+type WarmupStorer interface {
+	// WarmupStore is used when Config.WarmupStore is not set. owner names this process in it (warmup.Config.Owner).
+	WarmupStore() (store warmup.Store, owner string)
+}
+
 // Transport opens SMTP sessions. [SMTP] makes one of a [*transport.Transport], for hosts that set its time-outs themselves.
 type Transport interface {
 	// Dial connects, greets, starts TLS and authenticates as t says. ctx ends it at once.
@@ -70,10 +97,12 @@ type TLSReporter interface {
 }
 
 // Pacer decides how much a path under warm-up may carry. [*warmup.Ledger] is the implementation.
-// A Pacer that also has ObserveAt (a [PacerObserver]), as Ledger does, is told the outcome of every attempt.
+// A Pacer that also has ObserveAt (a [PacerObserver]), as Ledger does, is told the outcome of every attempt. One that also has
+// TryReserveAt and PrepareAt (a [PacerPreparer]), as Ledger does, is asked by these, and ReserveAt is not called.
 type Pacer interface {
 	// ReserveAt asks for n first attempts over the path, all or nothing. It is called while the dispatcher stands still, so
 	// it must return within some milliseconds, also when its store is away: refuse then, with an Until of some seconds.
+	// After an answer that took longer than 50 ms cold paths rest. A Pacer with a store should be a PacerPreparer.
 	ReserveAt(now time.Time, p warmup.Path, n int) warmup.Reservation
 	// CommitAt says that the receiver saw the n messages of r.
 	CommitAt(now time.Time, r warmup.Reservation)
@@ -85,6 +114,18 @@ type Pacer interface {
 type PacerObserver interface {
 	// ObserveAt tells the outcome of n deliveries over the path, first attempts and retries alike.
 	ObserveAt(now time.Time, p warmup.Path, o warmup.Outcome, n int)
+}
+
+// PacerPreparer is the add-on by which a Pacer with a store answers at once, and uses its store while other mail goes on.
+type PacerPreparer interface {
+	// TryReserveAt is ReserveAt that never blocks. ready is false, and nothing taken, when the answer needs the store: then
+	// PrepareAt is called, and after that it is asked again. A store that is away is an answer: a refusal with an Until of
+	// some seconds. With Low in a reservation that is OK, PrepareAt is called too, and mail goes on meanwhile.
+	TryReserveAt(now time.Time, p warmup.Path, n int) (r warmup.Reservation, ready bool)
+	// PrepareAt makes the answer for n first attempts over the path ready. It may block until ctx ends, after a minute at most
+	// or when the Sender stops. It is called once at a time for a path. Mail whose path takes longer than a second
+	// looks at the other routes of its pool, and at those for overflow.
+	PrepareAt(ctx context.Context, now time.Time, p warmup.Path, n int)
 }
 
 // Throttle decides how fast a path may go. [*throttle.Limiter] is the implementation.

@@ -20,6 +20,7 @@ const (
 	houseTime       = time.Minute      // for one round of both
 	tidyEvery       = time.Minute      // renewing and giving back leases, expiring
 	lookEvery       = 15 * time.Second // looking for mail of other processes and of leases that ran out
+	findEvery       = time.Minute      // the same, of a queue that tells of them by itself
 	queueRetry      = 5 * time.Second  // after an error of the queue
 	gateRetry       = time.Minute      // after an error of the gate or signer
 	destinationTTL  = 5 * time.Minute  // of a Resolver that says nothing
@@ -43,7 +44,7 @@ type dispatcher struct {
 	paths            map[Path]*path
 	alarms           alarms
 	conns            int        // open connections of all paths
-	pacerRests       time.Time  // until when the pacer is not asked
+	pacerRests       time.Time  // until when a pacer that cannot prepare is not asked
 	idle             *list.List // of *session: idle ones of all paths, the oldest first
 	starved          []*path    // in line for a connection of the process
 	served           *path      // whose lanes are having their turns
@@ -52,8 +53,9 @@ type dispatcher struct {
 	ready            []*attempt // begun under the mutex, to be run when it is released
 	running          map[*attempt]struct{}
 	down             *keyed.Map[string, downHost]
-	wake             chan struct{}      // tells run that an earlier alarm was set
-	claims, resolves chan struct{}      // semaphores
+	wake             chan struct{} // tells run that an earlier alarm was set
+	claims, resolves chan struct{} // semaphores
+	prepares         chan struct{}
 	late             []queue.Settlement // offered while stopping
 	wg               sync.WaitGroup
 }
@@ -74,6 +76,7 @@ func newDispatcher(s *Sender) *dispatcher {
 		down:    keyed.New(keyed.Config[string, downHost]{Max: maxTrackedHosts, Idle: 24 * time.Hour}),
 		wake:    make(chan struct{}, 1),
 		claims:  make(chan struct{}, maxClaims), resolves: make(chan struct{}, maxResolves),
+		prepares: make(chan struct{}, maxPrepares),
 	}
 }
 
@@ -171,16 +174,16 @@ func (d *dispatcher) expectLocked(key queue.Lane, t time.Time) {
 
 // takesDirect reports whether a new delivery for the lane may be leased to us in the write that stores it, rather than
 // be claimed later: nothing older is waiting for its turn.
-func (d *dispatcher) takesDirect(keys []queue.Lane) bool {
+func (d *dispatcher) takesDirect(ds []queue.Delivery) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.stopping || len(keys) > maxBuffered {
+	if d.stopping || len(ds) > maxBuffered {
 		return false
 	}
 	now := time.Now()
-	for _, key := range keys {
-		l := d.lanes[key]
-		if l != nil && (l.lines > 0 || len(l.buf)+len(keys) > maxBuffered || !l.due.IsZero() && !l.due.After(now) || l.fetching) {
+	for i := range ds {
+		l := d.lanes[ds[i].Lane]
+		if l != nil && (l.lines > 0 || len(l.buf)+len(ds) > maxBuffered || !l.due.IsZero() && !l.due.After(now) || l.fetching) {
 			return false
 		}
 	}

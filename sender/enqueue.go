@@ -2,9 +2,9 @@ package sender
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
-	"strconv"
 	"time"
 
 	"github.com/reputemail/repute/sender/queue"
@@ -42,53 +42,15 @@ type Refusal struct {
 // the queue has it. An error is a *FieldError (nothing wrong with the queue: the message is malformed), ctx's own, or that
 // of a gate or the queue; nothing was queued then. It may be called before Start.
 func (s *Sender) Enqueue(ctx context.Context, m Message) (Receipt, error) {
-	st, err := s.streamOf(&m)
-	if err != nil {
-		return Receipt{}, err
-	}
 	if !s.enter() {
 		return Receipt{}, ErrStopped
 	}
 	defer s.calls.Done()
-	l, err := m.check(&s.cfg, time.Now(), s.hostname)
-	if err != nil {
-		return Receipt{}, err
+	r, put, err := s.prepare(ctx, &m)
+	if err != nil || len(put.Deliveries) == 0 {
+		return r, err
 	}
-	r := Receipt{MessageID: m.ID}
-	if r.MessageID == "" {
-		r.MessageID = newID()
-	}
-	put := queue.Put{ExpireAfter: st.ExpireAfter}
-	lanes := make([]queue.Lane, 0, len(l.to))
-	for _, to := range l.to {
-		address := to.String()
-		refusal, err := s.admit(ctx, st, address)
-		if err != nil {
-			return Receipt{}, fmt.Errorf("sender: gate: %w", err)
-		}
-		if refusal != "" {
-			r.Refused = append(r.Refused, Refusal{Recipient: address, Reason: refusal})
-			continue
-		}
-		d := queue.Delivery{
-			ID: r.MessageID + "/" + strconv.Itoa(len(r.Deliveries)+1), MessageID: r.MessageID, Recipient: address,
-			Lane: queue.Lane{Stream: st.Name, Domain: to.domain}, Priority: m.Priority,
-		}
-		put.Deliveries = append(put.Deliveries, d)
-		lanes = append(lanes, d.Lane)
-		r.Deliveries = append(r.Deliveries, QueuedDelivery{ID: d.ID, Recipient: address})
-	}
-	if len(put.Deliveries) == 0 {
-		s.tellRefused(st, r)
-		return r, nil
-	}
-	put.Message = &queue.Message{
-		ID: r.MessageID, Stream: st.Name, EightBit: l.eightBit, UTF8: l.utf8, Recipients: len(put.Deliveries), Data: l.data,
-	}
-	if m.From != "" {
-		put.Message.From = l.from.String()
-	}
-	direct := s.isRunning() && s.dispatch.takesDirect(lanes)
+	direct := s.isRunning() && s.dispatch.takesDirect(put.Deliveries)
 	if direct {
 		put.LeaseFor = leaseFor
 	}
@@ -102,14 +64,9 @@ func (s *Sender) Enqueue(ctx context.Context, m Message) (Receipt, error) {
 	if err != nil {
 		return Receipt{}, fmt.Errorf("sender: queue: %w", err)
 	}
-	s.tellRefused(st, r)
+	s.tellRefused(r, put.Message.Stream)
 	for i := range put.Deliveries {
-		e := Event{
-			Type: EventAccepted, Time: now, MessageID: r.MessageID, DeliveryID: put.Deliveries[i].ID, Stream: st.Name,
-			Recipient: s.redact.recipient(st.Name, put.Deliveries[i].Recipient), Domain: put.Deliveries[i].Lane.Domain,
-		}
-		s.stats.event(e)
-		s.events.emit(e)
+		s.tellAccepted(&put.Deliveries[i], now)
 	}
 	accepted() // before anything that may wait for the settler
 	switch {
@@ -120,18 +77,110 @@ func (s *Sender) Enqueue(ctx context.Context, m Message) (Receipt, error) {
 		}
 		s.dispatch.offer(put.Deliveries)
 	case s.isRunning():
-		for _, lane := range lanes {
-			s.dispatch.expect(lane, now)
+		for i := range put.Deliveries {
+			s.dispatch.expect(put.Deliveries[i].Lane, now)
 		}
 	}
 	return r, nil
 }
 
-func (s *Sender) tellRefused(st *stream, r Receipt) {
+// ErrNoTx: the queue cannot store mail in a transaction of the host's. One in a SQL database can.
+var ErrNoTx = errors.New("sender: the queue has no transactions")
+
+// EnqueueTx accepts a message in a transaction of the host's, which is one of the queue's database: the message is sent if the host
+// commits, and only then. A message whose ID was accepted before leaves the transaction as it is, and gives a receipt that says Duplicate;
+// so a host that repeats a transaction, not knowing whether the first one was committed, gives the message an ID of its own. It is
+// noticed within a second after the commit, by this Sender or another one on the same queue, and its EventAccepted comes then. What gates
+// refuse is told at once. Errors are those of Enqueue, and ErrNoTx.
+func (s *Sender) EnqueueTx(ctx context.Context, tx *sql.Tx, m Message) (Receipt, error) {
+	q, ok := s.cfg.Queue.(TxQueue)
+	if !ok {
+		return Receipt{}, ErrNoTx
+	}
+	if tx == nil {
+		return Receipt{}, badField("tx", "", "there is no transaction")
+	}
+	if !s.enter() {
+		return Receipt{}, ErrStopped
+	}
+	defer s.calls.Done()
+	r, put, err := s.prepare(ctx, &m)
+	if err != nil || len(put.Deliveries) == 0 {
+		return r, err
+	}
+	err = q.PutTx(ctx, tx, put)
+	if errors.Is(err, queue.ErrDuplicate) {
+		return s.duplicate(ctx, r.MessageID)
+	}
+	if err != nil {
+		return Receipt{}, fmt.Errorf("sender: queue: %w", err)
+	}
+	s.tellRefused(r, put.Message.Stream)
+	return r, nil
+}
+
+// prepare checks a message and asks the gates: what is to be put, and the receipt for it. There are no deliveries if all recipients
+// were refused.
+func (s *Sender) prepare(ctx context.Context, m *Message) (Receipt, queue.Put, error) {
+	st, err := s.streamOf(m)
+	if err != nil {
+		return Receipt{}, queue.Put{}, err
+	}
+	l, err := m.check(&s.cfg, time.Now(), s.hostname)
+	if err != nil {
+		return Receipt{}, queue.Put{}, err
+	}
+	r := Receipt{MessageID: m.ID}
+	if r.MessageID == "" {
+		r.MessageID = newID()
+	}
+	put := queue.Put{ExpireAfter: st.ExpireAfter}
+	for _, to := range l.to {
+		address := to.String()
+		refusal, err := s.admit(ctx, st, address)
+		if err != nil {
+			return Receipt{}, put, fmt.Errorf("sender: gate: %w", err)
+		}
+		if refusal != "" {
+			r.Refused = append(r.Refused, Refusal{Recipient: address, Reason: refusal})
+			continue
+		}
+		d := queue.Delivery{
+			ID: queue.DeliveryID(r.MessageID, len(r.Deliveries)+1), MessageID: r.MessageID, Recipient: address,
+			Lane: queue.Lane{Stream: st.Name, Domain: to.domain}, Priority: m.Priority,
+		}
+		put.Deliveries = append(put.Deliveries, d)
+		r.Deliveries = append(r.Deliveries, QueuedDelivery{ID: d.ID, Recipient: address})
+	}
+	if len(put.Deliveries) == 0 {
+		s.tellRefused(r, st.Name)
+		return r, put, nil
+	}
+	put.Message = &queue.Message{
+		ID: r.MessageID, Stream: st.Name, EightBit: l.eightBit, UTF8: l.utf8, Recipients: len(put.Deliveries), Data: l.data,
+	}
+	if m.From != "" {
+		put.Message.From = l.from.String()
+	}
+	return r, put, nil
+}
+
+// tellAccepted tells that a delivery is in the queue.
+func (s *Sender) tellAccepted(d *queue.Delivery, at time.Time) {
+	e := Event{
+		Type: EventAccepted, Time: at, MessageID: d.MessageID, DeliveryID: d.ID, Stream: d.Lane.Stream,
+		Recipient: s.redact.recipient(d.Lane.Stream, d.Recipient), Domain: d.Lane.Domain,
+	}
+	s.stats.event(e)
+	s.events.emit(e)
+}
+
+// tellRefused tells whom the gates refused.
+func (s *Sender) tellRefused(r Receipt, stream string) {
 	for _, f := range r.Refused {
 		e := Event{
-			Type: EventRefused, Time: time.Now(), MessageID: r.MessageID, Stream: st.Name,
-			Recipient: s.redact.recipient(st.Name, f.Recipient), Reason: f.Reason,
+			Type: EventRefused, Time: time.Now(), MessageID: r.MessageID, Stream: stream,
+			Recipient: s.redact.recipient(stream, f.Recipient), Reason: f.Reason,
 		}
 		s.stats.event(e)
 		s.events.emit(e)

@@ -2,6 +2,7 @@ package sender
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/reputemail/repute/sender/queue"
@@ -13,9 +14,15 @@ func (d *dispatcher) keepHouse(stop <-chan struct{}) {
 	defer d.wg.Done()
 	ticker := time.NewTicker(lookEvery)
 	defer ticker.Stop()
+	looks := 1
+	if _, tells := d.s.cfg.Queue.(Watcher); tells {
+		looks = int(findEvery / lookEvery)
+	}
 	for n := 0; ; n++ {
 		ctx, cancel := context.WithTimeout(d.ctx, houseTime)
-		d.look(ctx)
+		if n%looks == 0 {
+			d.look(ctx)
+		}
 		if n%int(tidyEvery/lookEvery) == 0 {
 			d.tidy(ctx)
 			d.expire(ctx)
@@ -31,7 +38,7 @@ func (d *dispatcher) keepHouse(stop <-chan struct{}) {
 
 // look asks the queue which lanes hold mail.
 func (d *dispatcher) look(ctx context.Context) {
-	lanes, err := d.s.cfg.Queue.Lanes(ctx)
+	lanes, err := d.find(ctx)
 	if err != nil {
 		if d.ctx.Err() == nil {
 			d.s.log.Error("queue does not list its lanes", "err", err)
@@ -39,12 +46,71 @@ func (d *dispatcher) look(ctx context.Context) {
 		return
 	}
 	now := time.Now()
+	for part := range slices.Chunk(lanes, lookStep) { // the others want the mutex too
+		d.mu.Lock()
+		for _, l := range part {
+			d.expectLocked(l.Lane, now.Add(l.Next))
+		}
+		d.unlock()
+	}
+}
+
+// lookStep is how many lanes are looked at in one go.
+const lookStep = 256
+
+func (d *dispatcher) find(ctx context.Context) ([]queue.LaneDue, error) {
+	if f, ok := d.s.cfg.Queue.(Finder); ok {
+		return f.Due(ctx)
+	}
+	lanes, err := d.s.cfg.Queue.Lanes(ctx)
+	due := make([]queue.LaneDue, 0, len(lanes))
+	for _, l := range lanes {
+		if l.Waiting > 0 {
+			due = append(due, queue.LaneDue{Lane: l.Lane, Next: l.Next})
+		}
+	}
+	return due, err
+}
+
+// watch hears of mail that came into the queue without this Sender, until stop is closed.
+func (d *dispatcher) watch(w Watcher, stop <-chan struct{}) {
+	defer d.wg.Done()
+	ctx, cancel := context.WithCancel(d.ctx)
+	defer cancel()
+	go func() {
+		select {
+		case <-stop:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	for ctx.Err() == nil {
+		err := w.Watch(ctx, func(n queue.News) { d.hear(n) })
+		if ctx.Err() == nil {
+			d.s.log.Error("queue does not tell its news", "err", err)
+		}
+		wait := time.NewTimer(queueRetry)
+		select {
+		case <-ctx.Done():
+		case <-wait.C:
+		}
+		wait.Stop()
+	}
+}
+
+// hear takes note of news.
+func (d *dispatcher) hear(n queue.News) {
+	now := time.Now()
+	for i := range n.Accepted {
+		d.s.tellAccepted(&n.Accepted[i], now)
+	}
 	d.mu.Lock()
 	defer d.unlock()
-	for _, s := range lanes {
-		if s.Waiting > 0 {
-			d.expectLocked(s.Lane, now.Add(s.Next))
-		}
+	for i := range n.Accepted {
+		d.expectLocked(n.Accepted[i].Lane, now)
+	}
+	for _, l := range n.Lanes {
+		d.expectLocked(l, now)
 	}
 }
 

@@ -38,6 +38,7 @@ type Sender struct {
 	streams       []*stream
 	pacer         Pacer
 	pacerObserver PacerObserver
+	preparer      PacerPreparer
 	ledger        *warmup.Ledger // ours to close, or nil
 	redact        redactor
 	hostname      string // for Message-ID
@@ -184,6 +185,7 @@ func (s *Sender) compose() (err error) {
 	}
 	s.pacer = c.Pacer
 	s.pacerObserver, _ = c.Pacer.(PacerObserver)
+	s.preparer, _ = c.Pacer.(PacerPreparer)
 	return nil
 }
 
@@ -252,11 +254,12 @@ func (s *Sender) Start(ctx context.Context) error {
 				plans[name] = r.Warmup
 			}
 		}
-		ledger, err := warmup.Open(ctx, warmup.Config{Store: s.cfg.WarmupStore, Plans: plans, StoreTimeout: storeTime, Logger: s.log})
+		store, owner := s.warmupStore()
+		ledger, err := warmup.Open(ctx, warmup.Config{Store: store, Owner: owner, Plans: plans, Logger: s.log})
 		if err != nil {
 			return fmt.Errorf("sender: warm-up ledger: %w", err)
 		}
-		s.ledger, s.pacer, s.pacerObserver = ledger, ledger, ledger
+		s.ledger, s.pacer, s.pacerObserver, s.preparer = ledger, ledger, ledger, ledger
 	}
 	run, abort := context.WithCancel(context.Background())
 	s.abort = abort
@@ -265,11 +268,23 @@ func (s *Sender) Start(ctx context.Context) error {
 	s.dispatch.wg.Add(2)
 	go s.dispatch.run(s.stop)
 	go s.dispatch.keepHouse(s.stop)
+	if w, ok := s.cfg.Queue.(Watcher); ok {
+		s.dispatch.wg.Add(1)
+		go s.dispatch.watch(w, s.stop)
+	}
 	s.settler.wg.Add(1)
 	go s.settler.run(run)
 	s.events.wg.Add(1)
 	go s.events.run()
 	return nil
+}
+
+// warmupStore is the host's, or the queue's, with the name of this process in it; empty: the only one.
+func (s *Sender) warmupStore() (store warmup.Store, owner string) {
+	if q, ok := s.cfg.Queue.(WarmupStorer); ok && s.cfg.WarmupStore == nil {
+		return q.WarmupStore()
+	}
+	return s.cfg.WarmupStore, ""
 }
 
 // suppressTime is how long a gate may take to suppress an address.

@@ -84,6 +84,9 @@ func (q *Memory) Put(ctx context.Context, p Put) ([]int64, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
+	if err := p.Validate(); err != nil {
+		return nil, err
+	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if _, dup := q.messages[p.Message.ID]; dup {
@@ -92,11 +95,6 @@ func (q *Memory) Put(ctx context.Context, p Put) ([]int64, error) {
 	size := int64(len(p.Message.Data))
 	if q.bytes+size > q.cfg.MaxBytes {
 		return nil, fmt.Errorf("%w: %d of %d bytes used", ErrFull, q.bytes, q.cfg.MaxBytes)
-	}
-	for _, d := range p.Deliveries {
-		if _, dup := q.records[d.ID]; dup {
-			return nil, ErrDuplicate
-		}
 	}
 	now := time.Now()
 	msg := *p.Message

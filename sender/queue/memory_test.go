@@ -32,7 +32,7 @@ func put(id string, n, size int) queue.Put {
 	p := queue.Put{Message: &queue.Message{ID: id, Recipients: n, Data: make([]byte, size)}, ExpireAfter: time.Hour}
 	for i := range n {
 		p.Deliveries = append(p.Deliveries, queue.Delivery{
-			ID: fmt.Sprintf("%s/%d", id, i), MessageID: id, Lane: queue.Lane{Stream: "s", Domain: "example.com"}, Recipient: "a@example.com",
+			ID: queue.DeliveryID(id, i+1), MessageID: id, Lane: queue.Lane{Stream: "s", Domain: "example.com"}, Recipient: "a@example.com",
 		})
 	}
 	return p

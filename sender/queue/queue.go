@@ -13,10 +13,12 @@ var (
 	ErrDuplicate = errors.New("queue: message ID is already known")
 	// ErrNotFound: no message or delivery has this ID, or it was settled long ago and forgotten.
 	ErrNotFound = errors.New("queue: not found")
-	// ErrFull: the queue's own bound is reached. Nothing was stored.
+	// ErrFull: the queue's own bound is reached, or its disk is full. Nothing was stored.
 	ErrFull = errors.New("queue: full")
 	// ErrClosed: the queue was closed.
 	ErrClosed = errors.New("queue: closed")
+	// ErrInvalid: the argument of Put cannot be stored by any queue. The error names the field.
+	ErrInvalid = errors.New("queue: invalid")
 )
 
 // Lane is what decides together: the deliveries of one stream to one destination that may use the same routes.
@@ -41,7 +43,7 @@ type Message struct {
 	EightBit, UTF8 bool
 	// Recipients is how many deliveries were put with it.
 	Recipients int
-	// Created is when it was accepted, by the queue's clock. Set by Put.
+	// Created is when it was accepted. Set by Put.
 	Created time.Time
 	// Data is the message as accepted: header and body, CRLF line ends.
 	Data []byte
@@ -73,7 +75,7 @@ func (s State) Final() bool { return s != Waiting && s != InFlight }
 
 // Delivery is one recipient of one message.
 type Delivery struct {
-	// ID names the delivery: unique in the queue.
+	// ID names the delivery: what DeliveryID makes of the message's ID and the delivery's number.
 	ID string
 	// MessageID is its message.
 	MessageID string
@@ -86,7 +88,7 @@ type Delivery struct {
 	// State is where it stands.
 	State State
 	// Created is when it was accepted; Due when it may be attempted next (while leased: when the lease ends);
-	// Expires when it is given up. By the queue's clock; set by the queue.
+	// Expires when it is given up. Set by the queue by its own clock, and told as times of the clock of the process that asks.
 	Created, Due, Expires time.Time
 	// Lease identifies the claim that holds it while InFlight; 0 otherwise. Only Settle with the same lease ends it.
 	Lease int64
@@ -129,7 +131,8 @@ type Attempt struct {
 type Put struct {
 	// Message is stored with all of its deliveries or not at all.
 	Message *Message
-	// Deliveries: at least one. ID, MessageID, Lane, Recipient and Priority are set; the queue sets the rest.
+	// Deliveries: at least one, at most MaxDeliveries. ID, MessageID, Lane, Recipient and Priority are set; the queue sets the
+	// rest. Their numbers are 1, 2, 3 and so on, in order.
 	Deliveries []Delivery
 	// ExpireAfter is how long the deliveries live. At least a second.
 	ExpireAfter time.Duration
@@ -185,4 +188,19 @@ type LaneStatus struct {
 	Next time.Duration `json:"next"`
 	// Oldest is when its oldest open delivery was accepted.
 	Oldest time.Time `json:"oldest"`
+}
+
+// LaneDue tells that a lane has something to claim, or will have.
+type LaneDue struct {
+	Lane Lane
+	// Next is the time until its first waiting delivery is due; 0: now.
+	Next time.Duration
+}
+
+// News tells of mail that came into the queue without a Put of this process, or back into it.
+type News struct {
+	// Accepted are deliveries that were put in a transaction of the host's, now committed. They wait in their lanes.
+	Accepted []Delivery
+	// Lanes hold deliveries of others that went silent, to be claimed.
+	Lanes []Lane
 }

@@ -181,7 +181,7 @@ func (s *suite) roundTrip() {
 
 func (s *suite) duplicate() {
 	p := s.put(1, nil)
-	again := queue.Put{Message: p.Message, Deliveries: []queue.Delivery{{ID: "other/1", MessageID: p.Message.ID, Lane: lane, Recipient: "x@example.com"}}, ExpireAfter: time.Hour}
+	again := queue.Put{Message: p.Message, Deliveries: []queue.Delivery{{ID: p.Message.ID + "/1", MessageID: p.Message.ID, Lane: lane, Recipient: "x@example.com"}}, ExpireAfter: time.Hour}
 	if _, err := s.q.Put(s.ctx, again); !errors.Is(err, queue.ErrDuplicate) {
 		s.Fatalf("second put: %v", err)
 	}

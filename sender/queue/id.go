@@ -1,0 +1,53 @@
+package queue
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// MaxDeliveries is how many deliveries a message may have.
+const MaxDeliveries = 1<<20 - 1
+
+// DeliveryID is the ID of the n-th delivery of a message, counted from 1: "ID/n".
+func DeliveryID(messageID string, n int) string { return messageID + "/" + strconv.Itoa(n) }
+
+// SplitDeliveryID is the inverse of DeliveryID. It reports whether id can be the ID of a delivery.
+func SplitDeliveryID(id string) (messageID string, n int, ok bool) {
+	i := strings.LastIndexByte(id, '/')
+	if i < 0 {
+		return "", 0, false
+	}
+	n, err := strconv.Atoi(id[i+1:])
+	if err != nil || n < 1 || n > MaxDeliveries || id[i+1] == '0' || id[i+1] == '+' {
+		return "", 0, false
+	}
+	return id[:i], n, true
+}
+
+// Validate reports what no queue can store: ErrInvalid, with the name of the field.
+func (p *Put) Validate() error {
+	switch {
+	case p.Message == nil:
+		return fmt.Errorf("%w: Message: missing", ErrInvalid)
+	case p.Message.ID == "":
+		return fmt.Errorf("%w: Message.ID: empty", ErrInvalid)
+	case len(p.Deliveries) == 0:
+		return fmt.Errorf("%w: Deliveries: none", ErrInvalid)
+	case len(p.Deliveries) > MaxDeliveries:
+		return fmt.Errorf("%w: Deliveries: %d, at most %d", ErrInvalid, len(p.Deliveries), MaxDeliveries)
+	case p.ExpireAfter < time.Second:
+		return fmt.Errorf("%w: ExpireAfter: %v is below a second", ErrInvalid, p.ExpireAfter)
+	}
+	for i := range p.Deliveries {
+		d := &p.Deliveries[i]
+		if d.MessageID != p.Message.ID {
+			return fmt.Errorf("%w: Deliveries[%d].MessageID: %q is not the message's ID", ErrInvalid, i, d.MessageID)
+		}
+		if m, n, ok := SplitDeliveryID(d.ID); !ok || m != p.Message.ID || n != i+1 {
+			return fmt.Errorf("%w: Deliveries[%d].ID: %q instead of %q", ErrInvalid, i, d.ID, DeliveryID(p.Message.ID, i+1))
+		}
+	}
+	return nil
+}

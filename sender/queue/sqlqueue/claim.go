@@ -1,0 +1,146 @@
+package sqlqueue
+
+import (
+	"context"
+	"database/sql"
+	"time"
+
+	"github.com/reputemail/repute/sender/queue"
+)
+
+// The bounds of what a claim does for others beside.
+const (
+	reclaimEvery = 50 * time.Millisecond
+	reclaimLimit = 256
+	promoteLimit = 256
+)
+
+// columns are those of a delivery, of table d, with the ID of its message, of table m.
+const columns = "d.seq, m.id, d.stream, d.domain, d.route, d.recipient, d.rank, d.state, d.lease, d.due, d.created, d.expires, d.attempts, d.history"
+
+// Claim implements sender.Queue.
+func (q *Queue) Claim(ctx context.Context, c queue.Claim) (queue.Claimed, error) {
+	var out queue.Claimed
+	lease := newNonce()
+	o := &op{name: "claim", rows: c.Limit}
+	o.do = func(ctx context.Context, w *conn, o *op) error {
+		out = queue.Claimed{}
+		if o.unsure { // what an earlier commit may have claimed
+			if _, err := w.exec(ctx, "UPDATE repute_delivery SET state = 0, lease = 0 WHERE state = 2 AND lease = ?", lease); err != nil {
+				return err
+			}
+		}
+		if err := q.reclaimSome(ctx, w); err != nil {
+			return err
+		}
+		if c.Expired {
+			return q.claimExpired(ctx, w, c, lease, &out)
+		}
+		return q.claimLane(ctx, w, c, lease, &out)
+	}
+	o.undo = &op{name: "take back a claim", rows: c.Limit, do: func(ctx context.Context, w *conn, _ *op) error {
+		_, err := w.exec(ctx, "UPDATE repute_delivery SET state = 0, lease = 0 WHERE state = 2 AND lease = ?", lease)
+		return err
+	}}
+	if err := q.writer.write(ctx, o); err != nil {
+		return queue.Claimed{}, err
+	}
+	return out, nil
+}
+
+// claimLane claims the first of a lane.
+func (q *Queue) claimLane(ctx context.Context, w *conn, c queue.Claim, lease int64, out *queue.Claimed) error {
+	lane := []any{c.Lane.Stream, c.Lane.Domain, c.Lane.Route}
+	// Retries that have become due take their place by age among those that are ready.
+	_, err := w.exec(ctx, `UPDATE repute_delivery SET state = 0 WHERE seq IN (
+		SELECT seq FROM repute_delivery WHERE state = 1 AND stream = ? AND domain = ? AND route = ? AND due <= {now} ORDER BY due LIMIT ? {skip})`,
+		append(lane, promoteLimit)...)
+	if err != nil {
+		return err
+	}
+	rows, err := w.query(ctx, "SELECT "+columns+`, {now} FROM repute_delivery d JOIN repute_message m ON m.seq = d.seq >> 20
+		WHERE d.state = 0 AND d.stream = ? AND d.domain = ? AND d.route = ? ORDER BY d.rank, d.seq LIMIT ? {skip d}`, append(lane, c.Limit+1)...)
+	got, err := q.deliveries(rows, err)
+	if err != nil {
+		return err
+	}
+	if len(got) > c.Limit {
+		out.More = true
+		return q.lease(ctx, w, c, lease, got[:c.Limit], out)
+	}
+	var next int64
+	switch err := q.one(ctx, w, `SELECT due - {now} FROM repute_delivery WHERE state = 1 AND stream = ? AND domain = ? AND route = ?
+		ORDER BY due LIMIT 1`, lane, &next); err {
+	case nil:
+		out.More, out.Next = true, max(0, time.Duration(next)*time.Microsecond)
+	case sql.ErrNoRows:
+	default:
+		return err
+	}
+	return q.lease(ctx, w, c, lease, got, out)
+}
+
+// claimExpired claims what ran out of time, wherever it waits.
+func (q *Queue) claimExpired(ctx context.Context, w *conn, c queue.Claim, lease int64, out *queue.Claimed) error {
+	rows, err := w.query(ctx, "SELECT "+columns+`, {now} FROM repute_delivery d JOIN repute_message m ON m.seq = d.seq >> 20
+		WHERE d.state < 2 AND d.expires <= {now} ORDER BY d.expires LIMIT ? {skip d}`, c.Limit)
+	got, err := q.deliveries(rows, err)
+	if err != nil {
+		return err
+	}
+	return q.lease(ctx, w, c, lease, got, out)
+}
+
+// lease leases what was found.
+func (q *Queue) lease(ctx context.Context, w *conn, c queue.Claim, lease int64, got []found, out *queue.Claimed) error {
+	until := time.Now().Add(c.LeaseFor)
+	for _, f := range got {
+		f.State, f.Lease, f.Due = queue.InFlight, lease, until
+		out.Deliveries = append(out.Deliveries, f.Delivery)
+	}
+	return q.d.each(len(got), func(from, size int) error {
+		args := make([]any, 0, size+3)
+		args = append(args, lease, q.owner, c.LeaseFor.Microseconds())
+		for _, f := range got[from : from+size] {
+			args = append(args, f.seq)
+		}
+		_, err := w.exec(ctx, q.text("lease", size, func() string {
+			return "UPDATE repute_delivery SET state = 2, lease = ?, owner = ?, due = {now} + ? WHERE seq IN (" + holders(size) + ")"
+		}), args...)
+		return err
+	})
+}
+
+// lapsed is what becomes of a lease that nobody ended: the first time the delivery is ready again at once. When that happens to it
+// again and again it may be what brings the process down, so it waits, from ten seconds up to a quarter of an hour.
+const lapsed = `state = CASE WHEN losses = 0 THEN 0 ELSE 1 END, lease = 0, losses = losses + 1,
+	due = {now} + CASE WHEN losses = 0 THEN 0 WHEN losses > 7 THEN 900000000 ELSE {min}(900000000, 10000000 << (losses - 1)) END`
+
+// reclaimSome ends leases that ran out, unless somebody looked for them a moment ago.
+func (q *Queue) reclaimSome(ctx context.Context, w *conn) error {
+	now := time.Now()
+	if q.reclaimed.Load() > now.Add(-reclaimEvery).UnixNano() {
+		return nil
+	}
+	q.reclaimed.Store(now.UnixNano())
+	rows, err := w.query(ctx, "UPDATE repute_delivery SET "+lapsed+` WHERE seq IN (
+		SELECT seq FROM repute_delivery WHERE state = 2 AND due <= {now} ORDER BY due LIMIT ? {skip}) RETURNING stream, domain, route`, reclaimLimit)
+	return q.tellLanes(rows, err)
+}
+
+// tellLanes tells whoever watches of the lanes in rows.
+func (q *Queue) tellLanes(rows *sql.Rows, err error) error {
+	lanes := map[queue.Lane]bool{}
+	err = scan(rows, err, func(r *sql.Rows) error {
+		var l queue.Lane
+		if err := r.Scan(&l.Stream, &l.Domain, &l.Route); err != nil {
+			return err
+		}
+		lanes[l] = true
+		return nil
+	})
+	for l := range lanes {
+		q.news.lane(l)
+	}
+	return err
+}

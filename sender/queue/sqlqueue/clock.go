@@ -1,0 +1,28 @@
+package sqlqueue
+
+import (
+	"sync/atomic"
+	"time"
+)
+
+// clock translates times of the database into those of this process. All decisions are made by the database's clock, so that
+// processes whose clocks differ can share it; what is told is told in the process's own time.
+type clock struct {
+	ahead atomic.Int64 // how far this process is ahead, in nanoseconds
+}
+
+// clockSlack is how far both may differ from what is known before that is corrected. Less comes from the way to the database.
+const clockSlack = 100 * time.Millisecond
+
+// observe takes note of the database's time, in microseconds, as it is now.
+func (c *clock) observe(now int64) {
+	ahead := time.Since(time.UnixMicro(now)).Nanoseconds()
+	if known := c.ahead.Load(); ahead > known+int64(clockSlack) || ahead < known-int64(clockSlack) {
+		c.ahead.Store(ahead)
+	}
+}
+
+// local is a time of the database as a time of this process.
+func (c *clock) local(us int64) time.Time {
+	return time.UnixMicro(us).Add(time.Duration(c.ahead.Load()))
+}

@@ -1,0 +1,170 @@
+package sqlqueue
+
+import (
+	"context"
+	"database/sql"
+	"sync"
+	"time"
+
+	"github.com/reputemail/repute/sender/queue"
+)
+
+// Channel is the PostgreSQL channel on which PutTx notifies.
+const Channel = "repute_queue"
+
+// newsLimit is how many messages are taken note of at a time.
+const newsLimit = 256
+
+// After a PutTx of this process its commit is to be expected: for eagerTime, the queue looks every eagerPoll.
+const (
+	eagerPoll = 20 * time.Millisecond
+	eagerTime = 3 * time.Second
+)
+
+// news is what Watch has to tell.
+type news struct {
+	mu    sync.Mutex
+	lanes map[queue.Lane]bool
+	eager time.Time // until when to look often
+	wake  chan struct{}
+}
+
+func newNews() *news { return &news{lanes: map[queue.Lane]bool{}, wake: make(chan struct{}, 1)} }
+
+// lane notes a lane to be told of.
+func (n *news) lane(l queue.Lane) {
+	n.mu.Lock()
+	n.lanes[l] = true
+	n.mu.Unlock()
+	n.look()
+}
+
+// expect says that a transaction with mail will be committed soon.
+func (n *news) expect() {
+	n.mu.Lock()
+	n.eager = time.Now().Add(eagerTime)
+	n.mu.Unlock()
+	n.look()
+}
+
+// look makes Watch look now.
+func (n *news) look() {
+	select {
+	case n.wake <- struct{}{}:
+	default:
+	}
+}
+
+// take returns the noted lanes, and how long to wait before looking again.
+func (n *news) take(poll time.Duration) ([]queue.Lane, time.Duration) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	var lanes []queue.Lane
+	for l := range n.lanes {
+		lanes = append(lanes, l)
+	}
+	clear(n.lanes)
+	if time.Now().Before(n.eager) {
+		poll = min(poll, eagerPoll)
+	}
+	return lanes, poll
+}
+
+// Watch calls tell with mail that came into the queue by other ways than a Put of this process, until ctx ends or the queue is closed. Each
+// piece of news is told to one process. tell is called from one goroutine. Mail that came while nobody watched is told as well.
+func (q *Queue) Watch(ctx context.Context, tell func(queue.News)) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	if q.cfg.Listen != nil {
+		wg.Go(func() { q.listen(ctx) })
+	}
+	poll := time.NewTimer(0)
+	defer poll.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-q.closing:
+			return queue.ErrClosed
+		case <-q.news.wake:
+		case <-poll.C:
+		}
+		accepted, err := q.takeNews(ctx)
+		if err != nil && ctx.Err() == nil {
+			q.log.Error("queue cannot look for news", "err", err)
+		}
+		lanes, again := q.news.take(q.cfg.Poll)
+		if len(accepted) > 0 || len(lanes) > 0 {
+			tell(queue.News{Accepted: accepted, Lanes: lanes})
+		}
+		if len(accepted) > 0 { // there may be more
+			again = 0
+		}
+		poll.Reset(again)
+	}
+}
+
+// takeNews takes note of some messages.
+func (q *Queue) takeNews(ctx context.Context) ([]queue.Delivery, error) {
+	var some int
+	switch err := q.one(ctx, q.pool, "SELECT 1 FROM repute_news LIMIT 1", nil, &some); err {
+	case nil:
+	case sql.ErrNoRows:
+		return nil, nil
+	default:
+		return nil, err
+	}
+	var out []queue.Delivery
+	_, err := q.run(ctx, "take news", func(ctx context.Context, w *conn) error {
+		out = nil
+		var seqs []int64
+		rows, err := w.query(ctx, `DELETE FROM repute_news WHERE message IN (
+			SELECT message FROM repute_news ORDER BY message LIMIT ? {skip}) RETURNING message`, newsLimit)
+		err = scan(rows, err, func(r *sql.Rows) error {
+			var seq int64
+			if err := r.Scan(&seq); err != nil {
+				return err
+			}
+			seqs = append(seqs, seq)
+			return nil
+		})
+		for _, seq := range seqs {
+			if err != nil {
+				return err
+			}
+			var rows *sql.Rows
+			var got []found
+			rows, err = w.query(ctx, "SELECT "+columns+`, {now} FROM repute_delivery d JOIN repute_message m ON m.seq = d.seq >> 20
+				WHERE d.seq BETWEEN ? AND ? ORDER BY d.seq`, seq<<shift, (seq+1)<<shift-1)
+			got, err = q.deliveries(rows, err)
+			for _, f := range got {
+				out = append(out, f.Delivery)
+			}
+		}
+		return err
+	})
+	return out, err
+}
+
+// listen looks whenever the database notifies. When that breaks it begins again.
+func (q *Queue) listen(ctx context.Context) {
+	for pause := 100 * time.Millisecond; ; pause = min(2*pause, 10*time.Second) {
+		began := time.Now()
+		err := q.cfg.Listen(ctx, Channel, q.news.look)
+		if ctx.Err() != nil {
+			return
+		}
+		if time.Since(began) > time.Minute {
+			pause = 100 * time.Millisecond
+		}
+		q.log.Warn("queue does not hear notifications", "again after", pause, "err", err)
+		wait := time.NewTimer(pause)
+		select {
+		case <-ctx.Done():
+		case <-wait.C:
+		}
+		wait.Stop()
+	}
+}

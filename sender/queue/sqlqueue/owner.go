@@ -1,0 +1,89 @@
+package sqlqueue
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+)
+
+// recover makes the deliveries ready that an earlier life of this process had leased. Only SQLite: the lock on the file says that
+// nobody else is alive.
+func (q *Queue) recover(ctx context.Context) error {
+	_, err := q.run(ctx, "take back leases", func(ctx context.Context, w *conn) error {
+		_, err := w.exec(ctx, "UPDATE repute_delivery SET "+lapsed+" WHERE state = 2")
+		return err
+	})
+	return err
+}
+
+// beat says that this process is alive, and takes over the deliveries of those that have been silent for too long. It does the latter only
+// if it has been heard at least twice in a row, and not just come back together with all others after an outage of the database.
+func (q *Queue) beat(ctx context.Context) error {
+	n, err := q.run(ctx, "tell that this process is alive", func(ctx context.Context, w *conn) error {
+		_, err := w.exec(ctx, `INSERT INTO repute_owner (owner, expires) VALUES (?, {now} + CAST(? AS BIGINT))
+			ON CONFLICT (owner) DO UPDATE SET expires = excluded.expires`, q.owner, q.cfg.OwnerTimeout.Microseconds())
+		return err
+	})
+	if err != nil || n > 0 {
+		q.beats = 0
+		return err
+	}
+	if q.beats++; q.beats < 2 {
+		return nil
+	}
+	var silent []string
+	rows, err := q.pool.query(ctx, "SELECT owner FROM repute_owner WHERE expires <= {now}")
+	err = scan(rows, err, func(r *sql.Rows) error {
+		var owner string
+		if err := r.Scan(&owner); err != nil {
+			return err
+		}
+		silent = append(silent, owner)
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("sqlqueue: look for silent owners: %w", err)
+	}
+	for _, owner := range silent {
+		if err := q.takeOver(ctx, owner); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// takeOver ends the leases of an owner that is silent still.
+func (q *Queue) takeOver(ctx context.Context, owner string) error {
+	_, err := q.run(ctx, "take over", func(ctx context.Context, w *conn) error {
+		n, err := w.exec(ctx, "DELETE FROM repute_owner WHERE owner = ? AND expires <= {now}", owner)
+		if err != nil || n == 0 {
+			return err // another one was quicker, or it is back
+		}
+		q.log.Warn("another process is silent: its deliveries are taken over", "owner", owner)
+		rows, err := w.query(ctx, "UPDATE repute_delivery SET "+lapsed+" WHERE state = 2 AND owner = ? RETURNING stream, domain, route", owner)
+		return q.tellLanes(rows, err)
+	})
+	return err
+}
+
+// resign gives back what this process still has leased, and its name.
+func (q *Queue) resign(ctx context.Context) error {
+	_, err := q.run(ctx, "give back leases", func(ctx context.Context, w *conn) error {
+		if _, err := w.exec(ctx, "UPDATE repute_delivery SET state = 0, lease = 0, due = {now} WHERE state = 2 AND owner = ?", q.owner); err != nil {
+			return err
+		}
+		_, err := w.exec(ctx, "DELETE FROM repute_owner WHERE owner = ?", q.owner)
+		return err
+	})
+	return err
+}
+
+// run writes by f, in a transaction that others may share. It reports how often that had failed before.
+func (q *Queue) run(ctx context.Context, name string, f func(ctx context.Context, w *conn) error) (tries int, err error) {
+	tries = -1
+	err = q.writer.write(ctx, &op{name: name, rows: 16, do: func(ctx context.Context, w *conn, _ *op) error {
+		tries++
+		return f(ctx, w)
+	}})
+	return max(0, tries), err
+}

@@ -1,0 +1,347 @@
+package sqlqueue
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/reputemail/repute/sender/queue"
+)
+
+// writer gathers what is to be written at the same time into one transaction: many calls share a commit, and thus an fsync.
+// While one transaction commits the next one gathers, so that a call waits for two commits at most, and on a queue that is
+// idle for one. Nothing waits for company.
+//
+// What fails is tried again where that helps: alone, when something else in its transaction may have been the cause; on a new
+// connection, when the old one broke. A commit whose connection broke may have been made or not. Its calls are tried again,
+// marked unsure, and then find out.
+type writer struct {
+	q *Queue
+
+	mu     sync.Mutex
+	ready  *sync.Cond
+	ops    []*op
+	closed bool
+	wg     sync.WaitGroup
+}
+
+// op is one call that writes.
+type op struct {
+	kind   opKind
+	name   string // for errors
+	rows   int    // roughly how much it writes
+	bytes  int
+	do     func(ctx context.Context, w *conn, o *op) error // opOther: runs alone in the transaction
+	put    *put                                            // opPut
+	settle *settle                                         // opSettle
+	undo   *op                                             // what takes it back, should nobody wait for it any more
+
+	until  time.Time // when trying again ends
+	unsure bool      // an earlier commit may have been made
+	err    error
+	done   chan struct{}
+
+	mu    sync.Mutex
+	state opState
+}
+
+type opKind int
+
+const (
+	opOther opKind = iota
+	opPut
+	opSettle
+)
+
+type opState int
+
+const (
+	opQueued opState = iota
+	opTaken
+	opDone
+	opAbandoned // its caller has gone away
+)
+
+// The bounds of one transaction.
+const (
+	maxTxRows  = 1024
+	maxTxBytes = 16 << 20
+)
+
+// abandonTime is how long a caller whose context has ended waits for a transaction that its call is part of already.
+const abandonTime = 2 * time.Second
+
+func newWriter(q *Queue) *writer {
+	w := &writer{q: q}
+	w.ready = sync.NewCond(&w.mu)
+	return w
+}
+
+// start starts a goroutine for each connection that writes.
+func (w *writer) start() {
+	for range w.q.d.writers {
+		w.wg.Go(w.run)
+	}
+}
+
+// close ends the writer once everything that was handed over is written.
+func (w *writer) close() {
+	w.mu.Lock()
+	w.closed = true
+	w.mu.Unlock()
+	w.ready.Broadcast()
+	w.wg.Wait()
+}
+
+// write hands an op over and waits until it is durable, has failed, or ctx ends. When ctx ends before the op is part of a
+// transaction, it is withdrawn.
+func (w *writer) write(ctx context.Context, o *op) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	o.done = make(chan struct{})
+	o.until = time.Now().Add(w.q.cfg.RetryFor)
+	if !w.push(o) {
+		return queue.ErrClosed
+	}
+	select {
+	case <-o.done:
+		return o.err
+	case <-ctx.Done():
+	}
+	o.mu.Lock()
+	if o.state == opQueued {
+		o.state = opAbandoned
+		o.mu.Unlock()
+		return ctx.Err()
+	}
+	o.mu.Unlock()
+	grace := time.NewTimer(abandonTime)
+	defer grace.Stop()
+	select {
+	case <-o.done:
+		return o.err
+	case <-grace.C:
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.state == opDone {
+		return o.err
+	}
+	o.state = opAbandoned
+	return ctx.Err()
+}
+
+func (w *writer) push(o *op) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.closed {
+		return false
+	}
+	w.ops = append(w.ops, o)
+	w.ready.Signal()
+	return true
+}
+
+// take waits for ops and takes as many as one transaction may carry; none when the writer is closed.
+func (w *writer) take() []*op {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for {
+		for len(w.ops) == 0 && !w.closed {
+			w.ready.Wait()
+		}
+		if len(w.ops) == 0 {
+			return nil
+		}
+		rows, bytes, n := 0, 0, 0
+		var batch []*op
+		for _, o := range w.ops {
+			if n > 0 && (rows+o.rows > maxTxRows || bytes+o.bytes > maxTxBytes) {
+				break
+			}
+			n++
+			o.mu.Lock()
+			if o.state == opQueued {
+				o.state = opTaken
+				rows, bytes = rows+o.rows, bytes+o.bytes
+				batch = append(batch, o)
+			}
+			o.mu.Unlock()
+		}
+		rest := copy(w.ops, w.ops[n:])
+		clear(w.ops[rest:])
+		w.ops = w.ops[:rest]
+		if len(w.ops) > 0 {
+			w.ready.Signal()
+		}
+		if len(batch) > 0 {
+			return batch
+		}
+	}
+}
+
+// run writes batches until the writer is closed.
+func (w *writer) run() {
+	var c *conn
+	defer func() {
+		if c != nil {
+			c.discard()
+		}
+	}()
+	for {
+		batch := w.take()
+		if batch == nil {
+			return
+		}
+		c = w.settle(c, batch)
+	}
+}
+
+// settle writes a batch and tells its callers. It returns the connection to use next, or nil.
+func (w *writer) settle(c *conn, batch []*op) *conn {
+	for pause := 5 * time.Millisecond; ; pause = min(2*pause, time.Second) {
+		var err error
+		var committing bool
+		if c == nil {
+			c, err = w.q.openConn(context.Background())
+		}
+		if err == nil {
+			committing, err = w.transact(c, batch)
+		}
+		if err == nil {
+			for _, o := range batch {
+				w.finish(o, nil)
+			}
+			return c
+		}
+		f := w.q.d.fault(err)
+		if f == faultLost && c != nil {
+			c.discard()
+			c = nil
+		}
+		if committing && f == faultLost {
+			for _, o := range batch {
+				o.unsure = true
+			}
+		}
+		if f == faultHard {
+			if len(batch) == 1 {
+				w.finish(batch[0], w.explain(batch[0], err))
+				return c
+			}
+			for i := range batch { // each alone: only what is at fault fails
+				c = w.settle(c, batch[i:i+1])
+			}
+			return c
+		}
+		now := time.Now()
+		rest := batch[:0:0]
+		for _, o := range batch {
+			if now.After(o.until) || w.isAbandoned(o) && !o.unsure {
+				w.finish(o, w.explain(o, err))
+				continue
+			}
+			rest = append(rest, o)
+		}
+		if batch = rest; len(batch) == 0 {
+			return c
+		}
+		w.q.log.Warn("transaction is tried again", "calls", len(batch), "after", pause, "err", err)
+		time.Sleep(pause)
+	}
+}
+
+func (w *writer) isAbandoned(o *op) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.state == opAbandoned
+}
+
+// explain says what could not be done, and why.
+func (w *writer) explain(o *op, err error) error {
+	switch {
+	case errors.Is(err, queue.ErrDuplicate), errors.Is(err, errCaller):
+		return err
+	case w.q.d.full(err):
+		return fmt.Errorf("sqlqueue: %s: %w: %w", o.name, queue.ErrFull, err)
+	}
+	if o.unsure {
+		return fmt.Errorf("sqlqueue: %s: it is not known whether it was written: %w", o.name, err)
+	}
+	return fmt.Errorf("sqlqueue: %s: %w", o.name, err)
+}
+
+// errCaller marks errors that are the caller's own and returned as they are.
+var errCaller = errors.New("caller")
+
+// finish ends an op. If its caller has gone away with an error, what was written for it is taken back.
+func (w *writer) finish(o *op, err error) {
+	o.mu.Lock()
+	abandoned := o.state == opAbandoned
+	o.state, o.err = opDone, err
+	o.mu.Unlock()
+	close(o.done)
+	if abandoned && err == nil && o.undo != nil {
+		undo := o.undo
+		undo.done, undo.until = make(chan struct{}), time.Now().Add(w.q.cfg.RetryFor)
+		w.push(undo)
+	}
+}
+
+// transact runs one transaction. It reports whether an error came from the commit.
+func (w *writer) transact(c *conn, batch []*op) (committing bool, err error) {
+	ctx := context.Background()
+	if w.q.d.postgres {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, statementTime)
+		defer cancel()
+	}
+	if err := c.begin(ctx); err != nil {
+		return false, err
+	}
+	if err := w.apply(ctx, c, batch); err != nil {
+		if rollbackErr := c.rollback(ctx); rollbackErr != nil && w.q.d.fault(err) != faultLost {
+			return false, fmt.Errorf("%w (and rolling back: %w)", err, rollbackErr)
+		}
+		return false, err
+	}
+	if err := c.commit(ctx); err != nil {
+		c.rollback(ctx) // SQLite may still be inside of it
+		return true, err
+	}
+	return false, nil
+}
+
+// apply writes all ops of a batch: puts and settlements together, the others one by one.
+func (w *writer) apply(ctx context.Context, c *conn, batch []*op) error {
+	var puts, settles []*op
+	for _, o := range batch {
+		switch o.kind {
+		case opPut:
+			puts = append(puts, o)
+		case opSettle:
+			settles = append(settles, o)
+		}
+	}
+	if len(settles) > 0 {
+		if err := w.q.applySettles(ctx, c, settles); err != nil {
+			return err
+		}
+	}
+	if len(puts) > 0 {
+		if err := w.q.applyPuts(ctx, c, puts); err != nil {
+			return err
+		}
+	}
+	for _, o := range batch {
+		if o.kind == opOther {
+			if err := o.do(ctx, c, o); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
