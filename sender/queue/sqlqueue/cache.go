@@ -7,8 +7,8 @@ import (
 	"github.com/reputemail/repute/sender/queue"
 )
 
-// cache keeps bodies in memory from Put until their last delivery is settled. What is put longest ago goes first when they are
-// too many: it is read from the database then.
+// cache keeps bodies in memory from Put until their last delivery is settled, so that new mail is not read back. When they are too many, those
+// that are about to be sent push out what came longest ago, and others are not taken in.
 type cache struct {
 	max int64
 
@@ -20,14 +20,15 @@ type cache struct {
 
 func newCache(max int64) *cache { return &cache{max: max, items: map[string]*list.Element{}} }
 
-func (c *cache) put(m *queue.Message) {
+// put takes a message in; soon says that it is about to be sent.
+func (c *cache) put(m *queue.Message, soon bool) {
 	size := int64(len(m.Data))
 	if size > c.max {
 		return
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if _, ok := c.items[m.ID]; ok {
+	if _, ok := c.items[m.ID]; ok || !soon && c.bytes+size > c.max {
 		return
 	}
 	c.items[m.ID] = c.order.PushFront(m)

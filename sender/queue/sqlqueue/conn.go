@@ -67,6 +67,18 @@ func (w *conn) discard() {
 	w.c.Close()
 }
 
+// release gives the connection back to the pool. PostgreSQL's is not fit for that, with its settings.
+func (w *conn) release() {
+	if w.d.postgres {
+		w.discard()
+		return
+	}
+	for _, s := range w.stmts {
+		s.Close()
+	}
+	w.c.Close()
+}
+
 // prepared returns the statement of a text, prepared on this connection.
 func (w *conn) prepared(ctx context.Context, s *statement) (*sql.Stmt, error) {
 	if st := w.stmts[s.text]; st != nil {

@@ -46,7 +46,7 @@ func (q *Queue) migrate(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("sqlqueue: open: %w", err)
 	}
-	defer c.discard()
+	defer c.release()
 	if !q.d.postgres {
 		var mode string
 		err := q.one(ctx, c, "PRAGMA journal_mode = WAL", nil, &mode)

@@ -76,10 +76,10 @@ func (q *Queue) Put(ctx context.Context, p queue.Put) (leases []int64, err error
 		for i := range leases {
 			leases[i] = one.nonce
 		}
-		msg := *p.Message
-		msg.Created = time.Now()
-		q.cache.put(&msg)
 	}
+	msg := *p.Message
+	msg.Created = time.Now()
+	q.cache.put(&msg, p.LeaseFor > 0)
 	return leases, nil
 }
 

@@ -48,6 +48,7 @@ type Queue struct {
 	stmts   map[string]*sql.Stmt // of the pool
 	closed  bool
 	closing chan struct{}
+	rest    func() // closes closing
 	wg      sync.WaitGroup
 }
 
@@ -75,6 +76,7 @@ func Open(ctx context.Context, db *sql.DB, cfg Config) (*Queue, error) {
 		stmts: map[string]*sql.Stmt{}, closing: make(chan struct{}),
 	}
 	q.pool, q.writer = pool{q}, newWriter(q)
+	q.rest = sync.OnceFunc(func() { close(q.closing) })
 	if !d.postgres {
 		if err := q.lockFile(ctx); err != nil {
 			return nil, err
@@ -141,8 +143,8 @@ func (q *Queue) Close() error {
 		return nil
 	}
 	q.closed = true
-	close(q.closing)
 	q.mu.Unlock()
+	q.rest()
 	q.wg.Wait()
 	ctx, cancel := context.WithTimeout(context.Background(), q.cfg.RetryFor)
 	defer cancel()

@@ -141,7 +141,7 @@ func (q *Queue) Message(ctx context.Context, id string) (*queue.Message, error) 
 		return nil, err
 	}
 	if m.Recipients > 1 { // it will be wanted again
-		q.cache.put(m)
+		q.cache.put(m, true)
 	}
 	return m, nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/reputemail/repute/sender/queue"
@@ -25,6 +26,8 @@ type writer struct {
 	ops    []*op
 	closed bool
 	wg     sync.WaitGroup
+
+	commits atomic.Int64
 }
 
 // op is one call that writes.
@@ -312,6 +315,7 @@ func (w *writer) transact(c *conn, batch []*op) (committing bool, err error) {
 		c.rollback(ctx) // SQLite may still be inside of it
 		return true, err
 	}
+	w.commits.Add(1)
 	return false, nil
 }
 

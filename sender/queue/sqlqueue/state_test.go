@@ -1,0 +1,39 @@
+package sqlqueue_test
+
+import (
+	"testing"
+
+	"github.com/reputemail/repute/sender/queue/sqlqueue"
+	"github.com/reputemail/repute/warmup"
+	"github.com/reputemail/repute/warmup/warmuptest"
+)
+
+// TestStateKeepsTheContractOfStores runs the conformance tests; a name is a kind of its own.
+func TestStateKeepsTheContractOfStores(t *testing.T) {
+	both(t, func(t *testing.T, db database) {
+		q := db.queue(t, sqlqueue.Config{})
+		warmuptest.Run(t, func(t *testing.T, name string) warmup.Store { return q.State(sqlqueue.Kind(name)) })
+	})
+}
+
+func TestKindsAreApart(t *testing.T) {
+	both(t, func(t *testing.T, db database) {
+		q := db.queue(t, sqlqueue.Config{Owner: "node-1"})
+		set := func(k sqlqueue.Kind, value string) {
+			t.Helper()
+			must(t, q.State(k).Update(bg, "name", func([]byte) ([]byte, error) { return []byte(value), nil }))
+		}
+		set(sqlqueue.KindThrottle, "a")
+		set(sqlqueue.KindMigration, "b")
+		for kind, want := range map[sqlqueue.Kind]string{sqlqueue.KindThrottle: "a", sqlqueue.KindMigration: "b", sqlqueue.KindSuppression: ""} {
+			got, err := q.State(kind).Get(bg, "name")
+			must(t, err)
+			if string(got) != want || (got == nil) != (want == "") {
+				t.Errorf("%s: %q", kind, got)
+			}
+		}
+		if _, owner := q.WarmupStore(); owner != "node-1" {
+			t.Errorf("owner %q", owner)
+		}
+	})
+}
