@@ -54,12 +54,26 @@ func (d *dispatcher) launch(a *attempt, group []queue.Delivery) {
 	d.ready = append(d.ready, a)
 }
 
-// work runs an attempt and then lets those that wait have what it held.
+// work runs an attempt, and then the ones that its end lets begin, one after the other: on a busy path that is a goroutine for
+// each connection, not for each message.
 func (d *dispatcher) work(a *attempt) {
+	for a != nil {
+		a = d.workOne(a)
+	}
+}
+
+// workOne runs an attempt and then lets those that wait have what it held. It returns the next attempt for this goroutine, if
+// there is one.
+func (d *dispatcher) workOne(a *attempt) (next *attempt) {
 	defer d.wg.Done()
 	alive := d.perform(a)
 	d.mu.Lock()
-	defer d.unlock()
+	defer func() {
+		if len(d.ready) > 0 && len(d.outbox) == 0 { // settling may block, and would hold the attempt up
+			next, d.ready = d.ready[0], d.ready[1:]
+		}
+		d.unlock()
+	}()
 	delete(d.running, a)
 	a.lane.inFlight--
 	if a.stale {
@@ -83,6 +97,7 @@ func (d *dispatcher) work(a *attempt) {
 		d.closeSession(a.session)
 	}
 	d.advance(a.lane, 0)
+	return nil // the next one is known when the mutex is released
 }
 
 // perform runs the transaction and settles its deliveries. It reports whether the session is of further use.
@@ -108,6 +123,7 @@ func (d *dispatcher) perform(a *attempt) (alive bool) {
 		a.session = sess
 	}
 	env := &transport.Envelope{From: msg.From, Header: header, Data: msg.Data, EightBit: msg.EightBit, UTF8: msg.UTF8}
+	env.To = make([]string, 0, len(a.group))
 	for i := range a.group {
 		env.To = append(env.To, a.group[i].Recipient)
 	}
@@ -157,6 +173,9 @@ func (d *dispatcher) closedBefore(a *attempt, results []transport.Result) bool {
 // allowance is then for what is left.
 func (d *dispatcher) admit(a *attempt) bool {
 	now := time.Now()
+	if d.s.cfg.Gate == nil && a.lane.stream.Gate == nil && !expiresBy(a.group, now) {
+		return true
+	}
 	group := make([]queue.Delivery, 0, len(a.group))
 	var failed error
 	for _, del := range a.group {
@@ -186,7 +205,7 @@ func (d *dispatcher) admit(a *attempt) bool {
 	if len(group) > 0 && fewer && a.reservation.OK {
 		d.refund(a)
 		if n := countNew(group, a.path.key.Route); n > 0 {
-			if a.reservation = d.s.pacer.ReserveAt(now, warmup.Path(a.path.key), n); !a.reservation.OK {
+			if a.reservation = d.reserveRest(now, a.path.key, n); !a.reservation.OK {
 				for _, del := range group { // somebody else was quicker
 					d.s.settler.wait(del, tokenHold)
 				}
@@ -195,6 +214,16 @@ func (d *dispatcher) admit(a *attempt) bool {
 		}
 	}
 	return len(group) > 0
+}
+
+// expiresBy reports whether the time of any delivery of the group has run out.
+func expiresBy(group []queue.Delivery, now time.Time) bool {
+	for i := range group {
+		if !group[i].Expires.After(now) {
+			return true
+		}
+	}
+	return false
 }
 
 // compose reads and signs the message.

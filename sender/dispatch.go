@@ -25,10 +25,11 @@ const (
 	gateRetry       = time.Minute      // after an error of the gate or signer
 	destinationTTL  = 5 * time.Minute  // of a Resolver that says nothing
 	minClaim        = 8
-	maxClaim        = 64
-	maxBuffered     = 64  // a lane's deliveries that go straight to dispatch
-	maxClaims       = 64  // claims under way at a time
-	maxResolves     = 512 // look-ups under way at a time: dead name servers hold them for long
+	maxClaim        = 256
+	maxBuffered     = 256     // a lane's deliveries that go straight to dispatch
+	maxHeld         = 1 << 16 // the same of all lanes together, roughly
+	maxClaims       = 64      // claims under way at a time
+	maxResolves     = 512     // look-ups under way at a time: dead name servers hold them for long
 	maxTrackedHosts = 100_000
 )
 
@@ -172,8 +173,8 @@ func (d *dispatcher) expectLocked(key queue.Lane, t time.Time) {
 	}
 }
 
-// takesDirect reports whether a new delivery for the lane may be leased to us in the write that stores it, rather than
-// be claimed later: nothing older is waiting for its turn.
+// takesDirect reports whether new deliveries may be leased to us in the write that stores them, rather than be claimed
+// later: nothing older is in the queue, and what is in the way, if anything, ends soon.
 func (d *dispatcher) takesDirect(ds []queue.Delivery) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -181,9 +182,10 @@ func (d *dispatcher) takesDirect(ds []queue.Delivery) bool {
 		return false
 	}
 	now := time.Now()
+	room := max(1, min(maxBuffered, maxHeld/(len(d.lanes)+1)))
 	for i := range ds {
 		l := d.lanes[ds[i].Lane]
-		if l != nil && (l.lines > 0 || len(l.buf)+len(ds) > maxBuffered || !l.due.IsZero() && !l.due.After(now) || l.fetching) {
+		if l != nil && (l.lines > 0 && !l.passing() || len(l.buf) >= room || !l.due.IsZero() && !l.due.After(now) || l.fetching) {
 			return false
 		}
 	}
@@ -217,7 +219,7 @@ func (d *dispatcher) offer(ds []queue.Delivery) {
 func (d *dispatcher) advance(l *lane, limit int) (began bool) {
 	now := time.Now()
 	for n := 0; !d.stopping; {
-		if len(l.buf) <= l.chunk/4 && !l.due.IsZero() && !l.due.After(now) {
+		if len(l.buf) <= l.chunk/2 && !l.due.IsZero() && !l.due.After(now) {
 			d.claim(l)
 		}
 		if len(l.buf) == 0 {

@@ -46,6 +46,16 @@ func (l *lane) site() string {
 	return l.dest.site
 }
 
+// passing reports whether all that is in the lane's way are others who are being served.
+func (l *lane) passing() bool {
+	for i := range l.waits {
+		if r := l.waits[i].Reason; r != WaitConnections && r != WaitTurn {
+			return false
+		}
+	}
+	return true
+}
+
 // idle reports whether nothing is left to do for the lane.
 func (l *lane) idle() bool {
 	return len(l.buf) == 0 && l.due.IsZero() && !l.fetching && !l.resolving && l.inFlight == 0 && l.lines == 0 && l.turn == nil

@@ -10,6 +10,8 @@ type obstacle struct {
 	saturated bool
 	// cold: only warm-up is in the way.
 	cold bool
+	// brief: the answer is on its way, so that no other route is for this mail yet.
+	brief bool
 }
 
 // stand puts a lane in line behind an obstacle. It reports whether it did not stand there already.
@@ -21,7 +23,12 @@ func (d *dispatcher) stand(l *lane, o obstacle, now time.Time) (began bool) {
 		d.setEarlier(&l.alarm, until)
 	case o.cold:
 		began = o.path.cold.add(l)
-		d.setEarlier(&o.path.coldAt, until)
+		switch {
+		case o.brief: // then it looks at the other routes
+			d.setEarlier(&l.alarm, until)
+		case !until.IsZero():
+			d.setEarlier(&o.path.coldAt, until)
+		}
 	default:
 		began = o.path.busy.add(l)
 		if !until.IsZero() {
@@ -109,7 +116,7 @@ func (d *dispatcher) serveCold(p *path) {
 		}
 	}
 	d.served, d.servedCold = nil, false
-	if p.cold.len() > 0 && p.coldAt.slot == 0 {
+	if p.cold.len() > 0 && p.coldAt.slot == 0 && !p.preparing {
 		d.setAlarm(&p.coldAt, time.Now().Add(tokenHold))
 	}
 	d.forget(p)

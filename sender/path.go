@@ -27,6 +27,11 @@ type path struct {
 	alarm  alarm     // serves busy
 	coldAt alarm     // serves cold
 
+	preparing   bool      // the pacer's store is being asked; the end of it serves cold
+	prepared    time.Time // when it was last asked
+	preparedFor int       // for how many; 0 if there was an answer since
+	patience    time.Time // until when mail waits for the answer rather than go elsewhere; zero when the latest one was ready
+
 	starved  bool // in line for a connection of the process
 	claiming int  // lanes that have their turn and claim what to send
 
@@ -64,7 +69,7 @@ func (d *dispatcher) path(key Path, r *routeInfo) *path {
 
 // forget drops a path that nobody uses. The mutex is held.
 func (d *dispatcher) forget(p *path) {
-	if p.open == 0 && p.claiming == 0 && !p.starved && p.busy.len() == 0 && p.cold.len() == 0 && !p.closed.Until.After(time.Now()) {
+	if p.open == 0 && p.claiming == 0 && !p.starved && p.busy.len() == 0 && p.cold.len() == 0 && !p.preparing && !p.closed.Until.After(time.Now()) {
 		d.opened(p, time.Now())
 		d.alarms.clear(&p.alarm)
 		d.alarms.clear(&p.coldAt)
@@ -91,6 +96,7 @@ func (d *dispatcher) begin(l *lane, now time.Time) (on *path) {
 	if pinned[0] != nil && l.stream.pool.has(pinned[0]) {
 		tiers = [2][]*routeInfo{pinned[:], nil}
 	}
+choosing:
 	for tier, routes := range tiers {
 		saturated := false
 		for _, r := range routes {
@@ -104,6 +110,9 @@ func (d *dispatcher) begin(l *lane, now time.Time) (on *path) {
 			}
 			saturated = saturated || o.saturated
 			met = append(met, o)
+			if o.brief {
+				break choosing
+			}
 		}
 		if saturated {
 			break
@@ -145,24 +154,23 @@ func (d *dispatcher) try(l *lane, r *routeInfo, now time.Time, overflow bool) (o
 	group, needs := d.groupFor(l, p)
 	var res warmup.Reservation
 	if needs > 0 && r.warming {
-		if (d.served != p || !d.servedCold) && p.cold.len() > 0 && p.coldAt.slot > 0 { // others were here before
-			return obstacle{path: p, cold: true, wait: p.scarce}, false
+		if (d.served != p || !d.servedCold) && p.cold.len() > 0 && (p.coldAt.slot > 0 || p.preparing) { // others were here before
+			return p.scarceFor(now), false
 		}
-		wpath := warmup.Path(key)
-		res = d.reserve(now, wpath, needs)
-		if !res.OK && len(group) > 1 {
+		var ready bool
+		res, ready = d.reserve(p, needs, now)
+		if ready && !res.OK && len(group) > 1 {
 			group = group[:1]
 			if needs = countNew(group, r.Name); needs > 0 {
-				res = d.reserve(now, wpath, needs)
+				res, ready = d.reserve(p, needs, now)
 			}
 		}
+		if needs > 0 && !ready {
+			return d.awaited(p, needs, now), false
+		}
+		p.answered()
 		if needs > 0 && !res.OK {
-			until := res.Until
-			if !until.After(now) {
-				until = now.Add(tokenHold)
-			}
-			p.scarce = Wait{Reason: WaitWarmup, Path: key, Until: until, Detail: warmupDetail(res)}
-			return obstacle{path: p, cold: true, wait: p.scarce}, false
+			return p.refused(res, now), false
 		}
 	}
 	undo := func() {
@@ -189,28 +197,6 @@ func (d *dispatcher) try(l *lane, r *routeInfo, now time.Time, overflow bool) (o
 	d.opened(p, now)
 	d.launch(&attempt{lane: l, path: p, dest: l.dest, overflow: overflow, reservation: res, session: sess}, group)
 	return obstacle{path: p}, true
-}
-
-// The dispatcher stands still while it asks the pacer, whose store may be slow or away. So after an answer that took long,
-// cold paths rest for a multiple of that time: most of the time belongs to the others.
-const (
-	slowPacer = 50 * time.Millisecond
-	pacerRest = 20              // times as long as the answer took
-	storeTime = time.Second / 2 // that the default Pacer waits for its store
-)
-
-// reserve asks the pacer, unless it rests.
-func (d *dispatcher) reserve(now time.Time, p warmup.Path, n int) warmup.Reservation {
-	if d.pacerRests.After(now) {
-		return warmup.Reservation{Path: p, N: n, Reason: warmup.ReasonStore, Until: d.pacerRests}
-	}
-	began := time.Now()
-	res := d.s.pacer.ReserveAt(now, p, n)
-	if took := time.Since(began); took > slowPacer {
-		d.pacerRests = now.Add(min(time.Minute, pacerRest*took))
-		d.s.log.Warn("pacer is slow: cold paths rest", "took", took, "until", d.pacerRests)
-	}
-	return res
 }
 
 // groupFor is the group that one transaction over the path carries, and how many of it are new to the path.
@@ -272,10 +258,6 @@ func (d *dispatcher) throttled(p *path, dec throttle.Decision, now time.Time) ob
 		o.wait.Until = now.Add(time.Millisecond)
 	}
 	return o
-}
-
-func warmupDetail(r warmup.Reservation) string {
-	return string(r.Reason) + ": " + itoa(r.Used) + " of " + itoa(r.Cap) + " used"
 }
 
 // tlsFor is the policy for a direct target: the stricter of the route's and the provider profile's.

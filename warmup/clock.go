@@ -30,13 +30,13 @@ func (l *Ledger) clock(p *path, t int64) int64 {
 }
 
 // misdated says that the latest time seen was wrong: the clock has been far behind it for long enough to be believed.
-func (p *path) misdated() bool {
+func (p *account) misdated() bool {
 	return p.behind != 0 && p.seen-p.caller > maxBehind && p.caller-p.behind >= putBackAfter
 }
 
 // now is the time at which p and rec are to be merged: the latest that either has seen, unless that was wrong. Then what is on record
 // for later than the caller's time is put back to it.
-func (p *path) now(rec *record, at int64) int64 {
+func (p *account) now(rec *record, at int64) int64 {
 	wrong := p.misdated()
 	if wrong && rec.Seen-p.caller > maxBehind {
 		rec.putBack(p.caller)
@@ -80,3 +80,6 @@ func (w *window) putBack(k kind, at int64) {
 	}
 	*w = c
 }
+
+// sinceSeconds is how long a wait took, in whole seconds: what has to be added to the time of the call for that of its end.
+func sinceSeconds(began time.Time) int64 { return int64(time.Since(began).Truncate(time.Second)) }

@@ -7,7 +7,8 @@
 //     the host needs. Conservative, Moderate, SendGrid, SparkPost, SES and Geometric make plans from what vendors publish.
 //  2. A Ledger keeps the position and the counts of each Path, that is of each route and mailbox provider: receivers judge an address
 //     each for themselves.
-//  3. Before the first attempt of a message the host asks ReserveAt. When the receiver saw the message, whatever it answered, the host
+//  3. Before the first attempt of a message the host asks ReserveAt, or TryReserveAt where it must not wait for the store. When the
+//     receiver saw the message, whatever it answered, the host
 //     calls CommitAt; when it never did (no connection, dropped before the command), CancelAt refunds it. Retries are not reserved again.
 //  4. What became of attempts and retries goes to ObserveAt.
 //  5. At most once in 24 hours a path moves up a stage: if at least 90 % of the stage's day cap was delivered in that time. If not it
@@ -48,6 +49,12 @@
 // used: some allowance is lost, none is gained; and a process that is idle, dead or renamed leaves the other ones seven eighths of
 // each cap, and where a cap is too small for that, all of it but for some 70 minutes. When the store is out of reach, reservations
 // are refused as soon as the promise is used up or too old; complete paths and routes without a plan go on.
+//
+// While the store is used for a path, nothing of it is locked. The store gets a snapshot, of which the record is made: what is
+// outstanding in it, and what is promised. Whatever is committed, refunded or taken meanwhile is among that, so the record covers it;
+// when the store has answered, it is subtracted from the new promise. So ReserveAt waits for the store where it must, and
+// TryReserveAt never does: when the answer needs the store it says so, and PrepareAt, called by somebody who may wait, gets it. It also
+// leases the next block before the last one is used up.
 //
 // A record that says no more than its absence, of a path at the plan's start where nothing counts any more, is removed when the path
 // is written, and by Open and Close.

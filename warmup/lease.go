@@ -73,7 +73,9 @@ func (s *share) spent(at, period int64) bool {
 
 // lease works out the promise: at least n, otherwise minBlock or a fiftieth of the day cap, if that is no more than an eighth of each
 // cap and all windows have it left. rec holds the other owners only.
-func (l *Ledger) lease(p *path, rec *record, a *agreed, n int) {
+//
+// What is left of the promise before is given back, but for what the snapshot keeps: that is used meanwhile.
+func (l *Ledger) lease(p *snapshot, rec *record, a *agreed, n int) {
 	if n < 1 || a.ramp.paused || a.ramp.pos >= p.ladder.top() {
 		return
 	}
@@ -109,6 +111,9 @@ func (l *Ledger) lease(p *path, rec *record, a *agreed, n int) {
 	}
 	if left >= n {
 		a.promise = max(n, min(block, left))
+	}
+	if left >= p.kept {
+		a.promise = max(a.promise, p.kept)
 	}
 }
 

@@ -31,7 +31,8 @@ type Config struct {
 	// back from the store when it is used again. Without a store only paths that stand at the plan's start make room. When none can, a
 	// new path is refused (ReasonPaths). Defaults to 100,000.
 	MaxPaths int
-	// StoreTimeout bounds each use of the store by a decision. Defaults to 5 seconds.
+	// StoreTimeout bounds each use of the store by a decision, and the wait for one that is under way for the same path. PrepareAt is
+	// bounded by its context instead. Defaults to 5 seconds.
 	StoreTimeout time.Duration
 	// RetryStore is how long a path waits after a failure of the store before it tries again. Defaults to 5 seconds.
 	RetryStore time.Duration
@@ -65,7 +66,8 @@ func (c Config) validate() error {
 }
 
 // Ledger counts what each path carried and decides what it may carry. All methods are safe for concurrent use. Decisions take the time
-// as an argument; for each path time never runs backwards: an earlier time is taken for the latest one seen.
+// as an argument; for each path time never runs backwards: an earlier time is taken for the latest one seen. No method but ReserveAt,
+// PrepareAt, ObserveAt, Pause, Resume and Close ever waits for the store.
 type Ledger struct {
 	store        Store
 	ladders      map[string]*ladder
@@ -89,20 +91,33 @@ type path struct {
 	ledger *Ledger
 	ladder *ladder
 
-	mu sync.Mutex // Guards all below. Held while the store is used for this path.
+	mu sync.Mutex // Guards all below. Never held while the store is used.
+	account
+	// writing is the use of the store that is under way, or nil: there is one at a time.
+	writing *writing
+
+	retryAt int64 // before this, by the caller's clock, the store is not tried again
+	slots   []slot
+	granted int32  // the size of the latest promise
+	free    uint32 // the first slot not in use, counted from 1; 0 if all are
+	// full is why the last lease was refused on account of other owners, or nil.
+	full *full
+}
+
+// account is what a path has agreed with the store, and what was used since.
+type account struct {
 	// loaded says that the state was agreed with the store by this ledger. Before, it is for display only.
 	loaded bool
-	// gone says that the path has left the ledger's map.
-	gone bool
 	// dirty says that something changed since the store was written.
 	dirty bool
+	// gone says that the path has left the ledger's map.
+	gone bool
 
-	seen    int64 // the latest time seen
-	caller  int64 // the time of the latest call, as the caller gave it
-	behind  int64 // since when, by its own count, the caller's clock is behind seen; 0 if it is not
-	synced  int64 // when the store was last written
-	leased  int64 // the caller's time then
-	retryAt int64 // before this, by the caller's clock, the store is not tried again
+	seen   int64 // the latest time seen
+	caller int64 // the time of the latest call, as the caller gave it
+	behind int64 // since when, by its own count, the caller's clock is behind seen; 0 if it is not
+	synced int64 // when the store was last written
+	leased int64 // the caller's time then
 	// lastSent is when any owner last sent, as far as known.
 	lastSent int64
 
@@ -113,10 +128,6 @@ type path struct {
 	windows  [kinds]window
 	ramp     ramp
 	outcomes counts // of the running period
-	slots    []slot
-	free     uint32 // the first slot not in use, counted from 1; 0 if all are
-	// full is why the last lease was refused on account of other owners, or nil.
-	full *full
 }
 
 // full is a refused lease of n: it is not worth asking for as much again before its time.
@@ -221,10 +232,10 @@ func (l *Ledger) load(ctx context.Context) error {
 // newPath makes the state of a path that nothing is known of. It keeps no memory of the caller's strings.
 func (l *Ledger) newPath(p Path, lad *ladder) *path {
 	return &path{
-		Path:   Path{lad.route, strings.Clone(p.Provider)},
-		ledger: l,
-		ladder: lad,
-		loaded: l.store == nil,
+		Path:    Path{lad.route, strings.Clone(p.Provider)},
+		ledger:  l,
+		ladder:  lad,
+		account: account{loaded: l.store == nil},
 	}
 }
 
@@ -243,7 +254,8 @@ func (p *path) show(rec *record, owner string) {
 	}
 }
 
-// lock finds or makes the state of a path, and locks it. When there is none and no room for one it returns the reason.
+// lock finds or makes the state of a path, and locks it; it does not wait for the store. When there is none and no room for one it
+// returns the reason.
 func (l *Ledger) lock(p Path, lad *ladder, t int64) (*path, Reason) {
 	for {
 		l.mu.RLock()
@@ -294,7 +306,7 @@ func (l *Ledger) evict(t int64) bool {
 		if !p.mu.TryLock() {
 			continue
 		}
-		if p.evictable(max(t, p.seen), l.store != nil) {
+		if p.writing == nil && p.evictable(max(t, p.seen), l.store != nil) {
 			p.gone = true
 			delete(l.paths, key)
 			p.mu.Unlock()
@@ -339,7 +351,9 @@ func (l *Ledger) Close(ctx context.Context) error {
 
 // flush writes a path that has something to write, and removes its record if that is blank at a time.
 func (l *Ledger) flush(ctx context.Context, p *path, at int64) error {
-	p.mu.Lock()
+	if err := p.lockIdle(ctx); err != nil {
+		return err
+	}
 	defer p.mu.Unlock()
 	at = max(at, p.seen)
 	switch {
@@ -348,7 +362,8 @@ func (l *Ledger) flush(ctx context.Context, p *path, at int64) error {
 	case p.loaded && (p.dirty || p.promise > 0):
 		return l.write(ctx, p, ask{at: at}).err
 	case p.blank(at):
-		return l.prune(ctx, p.Path, at)
+		_, err := p.use(func() error { return l.prune(ctx, p.Path, at) })
+		return err
 	default:
 		return nil
 	}

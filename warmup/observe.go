@@ -64,7 +64,7 @@ func (c counts) outcomes() Outcomes {
 
 // ObserveAt tells the ledger of n outcomes on a path, at a time: those of first attempts and of retries alike, each once. The stage
 // advances on what is observed as Delivered within the 24 hours of its day; what is observed after them and before the next day begins is
-// not counted. It does not use the store, unless the path is not in memory yet, and needs no reservation. n below 1 does nothing; an unknown
+// not counted. It does not use the store nor wait for it, unless the path is not in memory yet, and needs no reservation. n below 1 does nothing; an unknown
 // outcome counts as Other; on a route without a plan nothing is kept. Safe for concurrent use.
 func (l *Ledger) ObserveAt(now time.Time, p Path, o Outcome, n int) {
 	lad := l.ladders[p.Route]
@@ -76,9 +76,19 @@ func (l *Ledger) ObserveAt(now time.Time, p Path, o Outcome, n int) {
 	if pt == nil {
 		return
 	}
+	if !pt.loaded {
+		ctx, cancel := l.bounded()
+		defer cancel()
+		pt.mu.Unlock()
+		if pt, _ = l.lockToUse(ctx, p, lad, t); pt == nil {
+			return
+		}
+	}
 	defer pt.mu.Unlock()
 	if t = l.clock(pt, t); !pt.loaded {
-		if l.sync(pt, t, 0).err != nil {
+		ctx, cancel := l.bounded()
+		defer cancel()
+		if l.sync(ctx, pt, ask{at: t}).err != nil {
 			return
 		}
 		t = pt.seen

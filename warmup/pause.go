@@ -27,8 +27,10 @@ func (l *Ledger) setPaused(ctx context.Context, p Path, paused bool) error {
 	if lad == nil {
 		return fmt.Errorf("warmup: %s %s: %w", what, p, ErrWarm)
 	}
-	pt, reason := l.lock(p, lad, 0)
+	pt, reason := l.lockToUse(ctx, p, lad, 0)
 	switch {
+	case reason == ReasonStore:
+		return fmt.Errorf("warmup: %s %s: %w", what, p, ctx.Err())
 	case reason == ReasonClosed:
 		return fmt.Errorf("warmup: %s %s: ledger: %w", what, p, ErrClosed)
 	case pt == nil:

@@ -1,7 +1,6 @@
 package warmup
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,15 +12,22 @@ import (
 	"pgregory.net/rapid"
 )
 
-// flakyStore fails before or after the step, as told.
+// flakyStore fails before or after the step, as told, and lets something happen before and after it.
 type flakyStore struct {
 	Store
-	fail string // "", "before", "after"
+	fail      string // "", "before", "after"
+	meanwhile func()
 }
 
 var errFlaky = errors.New("flaky")
 
 func (s *flakyStore) Update(ctx context.Context, key string, fn func([]byte) ([]byte, error)) error {
+	if meanwhile := s.meanwhile; meanwhile != nil {
+		s.meanwhile = nil
+		defer func() { s.meanwhile = meanwhile }()
+		meanwhile()
+		defer meanwhile()
+	}
 	if s.fail == "before" {
 		return errFlaky
 	}
@@ -38,72 +44,6 @@ func (s *flakyStore) Update(ctx context.Context, key string, fn func([]byte) ([]
 		return errFlaky
 	}
 	return nil
-}
-
-// sighting is a reservation as the oracle sees it: the receiver saw its n messages at some time between from and to.
-type sighting struct {
-	from, to int64
-	open     bool // not settled: to is not known
-	n        int
-	caps     [kinds]int // of the stage when it was made
-	complete bool
-	jumped   bool // The clock jumped ahead since it was made.
-	aged     bool // The same since it was settled or recovered, so that it does not count any more.
-}
-
-// oracle is the plain list of all that was sent.
-type oracle []*sighting
-
-// used is the most that the receiver can have seen in the window that ends at a time, with or without what was sent while complete.
-func (o oracle) used(k kind, at int64, complete bool) int {
-	n := 0
-	for _, s := range o {
-		if s.complete && !complete || s.aged {
-			continue
-		}
-		if s.open || s.to >= at-k.span().length {
-			n += s.n
-		}
-	}
-	return n
-}
-
-// checkArrivals draws an arrival within each sighting and looks at every window of them.
-func (o oracle) checkArrivals(t *rapid.T, rnd *rand.Rand) {
-	type arrival struct {
-		at int64
-		s  *sighting
-	}
-	var all []arrival
-	for _, s := range o {
-		if s.aged {
-			continue
-		}
-		at := s.from
-		if s.to > s.from {
-			at += rnd.Int64N(s.to - s.from + 1)
-		}
-		all = append(all, arrival{at, s})
-	}
-	slices.SortFunc(all, func(a, b arrival) int { return cmp.Compare(a.at, b.at) })
-	for k := range kinds {
-		for i, first := range all {
-			n, limit := 0, 0
-			for _, a := range all[i:] {
-				if a.at > first.at+k.span().length {
-					break
-				}
-				n += a.s.n
-				limit = max(limit, a.s.caps[k])
-				if a.s.complete {
-					limit = MaxCap
-				}
-				if n > limit {
-					t.Fatalf("%d messages in the window %d that begins at %v: the cap is %d", n, k, unstamp(first.at), limit)
-				}
-			}
-		}
-	}
 }
 
 func drawPlan(t *rapid.T) Plan {
@@ -171,10 +111,52 @@ func TestNoWindowExceedsItsCap(t *testing.T) {
 			delete(held[i], s)
 			s.to, s.open = at, false
 		}
-		steps := rapid.IntRange(20, 250).Draw(t, "steps")
-		for range steps {
-			pass := int64(rapid.SampledFrom([]time.Duration{0, 0, 1, time.Millisecond, time.Second, 7 * time.Second, time.Minute, 9 * time.Minute,
-				11 * time.Minute, time.Hour, 5 * time.Hour, 25 * time.Hour, 100 * time.Hour}).Draw(t, "pass"))
+		reserved := func(i, n int, asked time.Time, r Reservation) {
+			if !r.OK {
+				if r.Reason == "" || !r.Until.After(asked) {
+					t.Fatalf("refused with %+v at %v", r, asked)
+				}
+				return
+			}
+			now := unstamp(at - behind)
+			s := &sighting{from: at, open: true, n: n}
+			state := ledgers[i].StateAt(now, path)
+			s.caps = [kinds]int{state.Day.Cap, state.Hour.Cap, state.Minute.Cap}
+			s.complete = state.Phase == PhaseComplete
+			sent = append(sent, s)
+			held[i][s] = r
+			for k := range kinds {
+				// What was sent while complete, and without a promise on record, is known to its own process only.
+				if used := sent.used(k, at, store == nil); used > s.caps[k] && !s.complete {
+					t.Fatalf("%d messages in window %d: the cap is %d", used, k, s.caps[k])
+				}
+			}
+		}
+		undisturbed := true
+		try := func(i, n int) (ready bool) {
+			now := unstamp(at - behind)
+			r, ready := ledgers[i].TryReserveAt(now, path, n)
+			if ready {
+				reserved(i, n, now, r)
+			}
+			return ready
+		}
+		prepare := func(i, n int) {
+			undisturbed = true
+			ledgers[i].PrepareAt(context.Background(), unstamp(at-behind), path, n)
+			if !try(i, n) && undisturbed {
+				t.Fatal("not ready although it was prepared")
+			}
+		}
+		cancel := func(i int, s *sighting) {
+			now := unstamp(at - behind)
+			ledgers[i].CancelAt(now, held[i][s])
+			ledgers[i].CancelAt(now, held[i][s])
+			ledgers[i].CommitAt(now, held[i][s])
+			delete(held[i], s)
+			sent = slices.DeleteFunc(sent, func(o *sighting) bool { return o == s })
+		}
+		elapse := func(pass int64) {
 			for _, s := range sent {
 				for i := range held {
 					if _, ok := held[i][s]; ok && store != nil && at+pass-s.from > maxHold {
@@ -186,6 +168,36 @@ func TestNoWindowExceedsItsCap(t *testing.T) {
 				}
 			}
 			at += pass
+		}
+		writer, longest := 0, time.Duration(0)
+		memory.meanwhile = func() { // Happens while the store is used by an owner.
+			for range rapid.SampledFrom([]int{0, 0, 0, 1, 3}).Draw(t, "meanwhile") {
+				undisturbed = false
+				elapse(int64(min(longest, rapid.SampledFrom([]time.Duration{0, 0, time.Millisecond, time.Second, 2 * time.Minute, 11 * time.Minute,
+					25 * time.Hour}).Draw(t, "pass"))))
+				i := rapid.IntRange(0, owners-1).Draw(t, "owner")
+				n := rapid.SampledFrom([]int{1, 1, 2, 5}).Draw(t, "n")
+				switch what := rapid.IntRange(0, 6).Draw(t, "what"); {
+				case what < 3:
+					try(i, n)
+				case what < 5:
+					if s := pick(i); s != nil {
+						commit(i, s)
+					}
+				case what < 6:
+					if s := pick(i); s != nil {
+						cancel(i, s)
+					}
+				case i != writer:
+					now := unstamp(at - behind)
+					reserved(i, n, now, ledgers[i].ReserveAt(now, path, n))
+				}
+			}
+		}
+		steps := rapid.IntRange(20, 250).Draw(t, "steps")
+		for range steps {
+			elapse(int64(rapid.SampledFrom([]time.Duration{0, 0, 1, time.Millisecond, time.Second, 7 * time.Second, time.Minute, 9 * time.Minute,
+				11 * time.Minute, time.Hour, 5 * time.Hour, 25 * time.Hour, 100 * time.Hour}).Draw(t, "pass")))
 			if owners == 1 && rapid.IntRange(0, 20).Draw(t, "jump back") == 0 {
 				behind += int64(rapid.SampledFrom([]time.Duration{time.Second, time.Minute, 3 * time.Hour, time.Duration(max(0, -behind))}).Draw(t, "by"))
 			}
@@ -197,47 +209,33 @@ func TestNoWindowExceedsItsCap(t *testing.T) {
 			}
 			now := unstamp(at - behind)
 			i := rapid.IntRange(0, owners-1).Draw(t, "owner")
-			l := ledgers[i]
-			switch what := rapid.IntRange(0, 15).Draw(t, "what"); {
+			writer = i
+			n := rapid.SampledFrom([]int{1, 1, 1, 2, 5}).Draw(t, "n")
+			switch what := rapid.IntRange(0, 19).Draw(t, "what"); {
+			case what < 4:
+				longest = 2 * time.Second // StoreTimeout bounds it.
+				reserved(i, n, now, ledgers[i].ReserveAt(now, path, n))
 			case what < 8:
-				n := rapid.SampledFrom([]int{1, 1, 1, 2, 5}).Draw(t, "n")
-				r := l.ReserveAt(now, path, n)
-				if !r.OK {
-					if r.Reason == "" || !r.Until.After(now) {
-						t.Fatalf("refused with %+v at %v", r, now)
-					}
-					break
-				}
-				s := &sighting{from: at, open: true, n: n}
-				state := l.StateAt(now, path)
-				s.caps = [kinds]int{state.Day.Cap, state.Hour.Cap, state.Minute.Cap}
-				s.complete = state.Phase == PhaseComplete
-				sent = append(sent, s)
-				held[i][s] = r
-				for k := range kinds {
-					// What was sent while complete, and without a promise on record, is known to its own process only.
-					if used := sent.used(k, at, store == nil); used > s.caps[k] && !s.complete {
-						t.Fatalf("%d messages in window %d: the cap is %d", used, k, s.caps[k])
-					}
-				}
-			case what < 11:
+				try(i, n)
+			case what < 12:
+				longest = 1000 * time.Hour
+				prepare(i, n)
+			case what < 15:
 				if s := pick(i); s != nil {
 					commit(i, s)
 				}
-			case what < 12:
+			case what < 16:
 				if s := pick(i); s != nil {
-					l.CancelAt(now, held[i][s])
-					l.CancelAt(now, held[i][s])
-					l.CommitAt(now, held[i][s])
-					delete(held[i], s)
-					sent = slices.DeleteFunc(sent, func(o *sighting) bool { return o == s })
+					cancel(i, s)
 				}
-			case what < 13:
+			case what < 17:
 				memory.fail = rapid.SampledFrom([]string{"", "", "before", "after"}).Draw(t, "fail")
 			case store == nil:
-			case what < 15: // A crash, or a stop with messages under way.
-				if what == 14 {
-					l.Close(context.Background()) // May fail.
+			case what < 19: // A crash, or a stop with messages under way.
+				meanwhile := memory.meanwhile
+				memory.meanwhile = nil
+				if what == 18 {
+					ledgers[i].Close(context.Background()) // May fail.
 				}
 				for s := range held[i] {
 					s.to, s.open = at, false
@@ -250,6 +248,7 @@ func TestNoWindowExceedsItsCap(t *testing.T) {
 					names[i]++
 				}
 				ledgers[i] = open(i)
+				memory.meanwhile = meanwhile
 			}
 		}
 		for i := range held {
@@ -262,7 +261,7 @@ func TestNoWindowExceedsItsCap(t *testing.T) {
 			return
 		}
 		// Whatever happened, and whoever holds what, a day later a new owner can send.
-		memory.fail = ""
+		memory.fail, memory.meanwhile = "", nil
 		names[0]++
 		l, now := open(0), unstamp(at-behind)
 		for range 2 { // If the latest time on record was wrong, it shows now.

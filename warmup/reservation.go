@@ -34,8 +34,8 @@ const (
 	ReasonClosed Reason = "closed"
 )
 
-// Reservation is the answer to ReserveAt: a place for N messages on a path, or why there is none. It is plain data, so that other
-// implementations of the same methods can make one; only a Ledger's own can be settled with that Ledger.
+// Reservation is the answer to ReserveAt and TryReserveAt: a place for N messages on a path, or why there is none. It is plain data, so
+// that other implementations of the same methods can make one; only a Ledger's own can be settled with that Ledger.
 type Reservation struct {
 	// OK says that the N messages may be sent now. Each reservation that is OK has to be settled, by CommitAt or CancelAt.
 	OK bool
@@ -53,6 +53,9 @@ type Reservation struct {
 	Path Path
 	// N is the number of messages asked for.
 	N int
+	// Low says that the allowance leased from the store is nearly used up or nearly too old, and that there is more: PrepareAt, called
+	// now, spares a later TryReserveAt the wait. Only with OK, and only by TryReserveAt.
+	Low bool
 
 	ticket ticket
 }

@@ -12,72 +12,105 @@ var errRetry = errors.New("warmup: store failed a moment ago")
 // count against every window until they are settled by CommitAt or CancelAt. When not, Until and Reason say when to ask again and why.
 // On a route without a plan, and for n below 1, the answer is always OK and nothing is counted. It uses the store only when the
 // allowance leased before is used up or ten minutes old, and once a day to move the stage; decisions about other paths do not wait for it.
-// Where several processes share the store, or one may crash, a reservation has to be settled within an hour.
+// Where several processes share the store, or one may crash, a reservation has to be settled within an hour. TryReserveAt is ReserveAt
+// for those who must not wait for the store.
 func (l *Ledger) ReserveAt(now time.Time, p Path, n int) Reservation {
-	lad := l.ladders[p.Route]
-	if lad == nil || n < 1 {
-		return Reservation{OK: true, Path: p, N: n}
+	r, ready := l.try(now, p, n)
+	if ready {
+		return r
 	}
-	t := stamp(now)
-	pt, reason := l.lock(p, lad, t)
-	if pt == nil {
-		return Reservation{Until: unstamp(t + int64(time.Minute)), Reason: reason, Path: p, N: n}
-	}
-	defer pt.mu.Unlock()
-	r := l.reserve(pt, l.clock(pt, t), n)
-	if !r.OK && pt.seen-pt.caller > maxBehind { // By then it will be known which of the two times was wrong.
-		if sure := unstamp(max(pt.behind+putBackAfter, pt.caller+soon)); sure.Before(r.Until) {
-			r.Until = sure
+	lad, t, began := l.ladders[p.Route], stamp(now), time.Now()
+	refused := Reservation{Until: unstamp(t + int64(l.retryStore)), Reason: ReasonStore, Path: p, N: n}
+	for range maxTries {
+		wait, stop := l.bounded()
+		pt, reason := l.lockToUse(wait, p, lad, t)
+		stop()
+		if pt == nil {
+			refused.Reason = reason
+			return refused
 		}
+		ctx, cancel := l.bounded()
+		at := l.clock(pt, t+sinceSeconds(began))
+		if r, ready = l.decide(pt, n, nil); !ready {
+			g := l.sync(ctx, pt, ask{at: at, n: n})
+			r, ready = l.decide(pt, n, &g)
+		}
+		cancel()
+		if ready {
+			r = pt.answer(r, p, n)
+			pt.mu.Unlock()
+			return r
+		}
+		pt.mu.Unlock()
 	}
-	r.Path, r.N = p, n
-	return r
+	return refused
 }
+
+// maxTries bounds the uses of the store by one decision. A second one is needed when the time of another call jumps meanwhile.
+const maxTries = 3
 
 // Reserve is shorthand for ReserveAt(time.Now(), …).
 func (l *Ledger) Reserve(p Path, n int) Reservation { return l.ReserveAt(time.Now(), p, n) }
 
-// reserve decides. p.mu is held, and at is the path's time.
-func (l *Ledger) reserve(p *path, at int64, n int) Reservation {
-	var g grant
-	synced := false
-	if p.due(at) {
-		idle := !p.loaded || p.ramp.idle(at, p.lastSent) > 0
-		g = l.sync(p, at, n)
-		if g.err != nil && idle {
-			return refuse(ReasonStore, g) // The stage on hand may be too high.
+// decide decides from memory, at the time of the path; take makes the reservation. g is what the store has just said, or nil when it was
+// not asked. ready is false when it has to be. p.mu is held.
+func (l *Ledger) decide(p *path, n int, g *grant) (r Reservation, ready bool) {
+	at := p.seen
+	if g == nil && p.due(at) {
+		if g = l.resting(p); g == nil {
+			return Reservation{}, false
 		}
-		synced = true
+	}
+	if g != nil && g.err != nil && (!p.loaded || p.ramp.idle(at, p.lastSent) > 0) {
+		return refuse(ReasonStore, *g), true // The stage on hand may be too high.
+	}
+	if p.ramp.paused {
+		return refuse(ReasonPaused, grant{until: at + int64(time.Minute)}), true
+	}
+	if p.ramp.pos >= p.ladder.top() {
+		return Reservation{OK: true, Used: p.windows[dayWindow].usedAt(dayWindow, at) + p.outstanding + n}, true
+	}
+	if r := p.check(at, n); !r.OK {
+		return r, true
 	}
 	for {
-		at = p.seen // May have moved, either way.
-		if p.ramp.paused {
-			return refuse(ReasonPaused, grant{until: at + int64(time.Minute)})
-		}
-		if p.ramp.pos >= p.ladder.top() {
-			used := p.windows[dayWindow].usedAt(dayWindow, at) + p.outstanding + n
-			return Reservation{OK: true, Used: used, ticket: p.take(n)}
-		}
-		if r := p.check(at, n); !r.OK {
-			return r
-		}
 		switch {
-		case p.usable() >= n && (synced || p.ramp.period != 0):
-			p.promise -= n
+		case p.usable() >= n && (g != nil || p.ramp.period != 0):
 			used := p.windows[dayWindow].sum + p.outstanding + n
-			return Reservation{OK: true, Cap: p.ladder.caps[p.ramp.pos][dayWindow], Used: used, ticket: p.take(n)}
-		case synced && g.err != nil:
-			return refuse(ReasonStore, g)
-		case synced:
-			p.full = &full{g, n}
-			return refuse(g.kind.reason(), g)
+			return Reservation{OK: true, Cap: p.ladder.caps[p.ramp.pos][dayWindow], Used: used}, true
+		case g != nil && g.err != nil:
+			return refuse(ReasonStore, *g), true
+		case g != nil && g.until == 0:
+			return Reservation{}, false // It was there, but the time has jumped meanwhile.
+		case g != nil:
+			p.full = &full{*g, n}
+			return refuse(g.kind.reason(), *g), true
 		case p.full != nil && n >= p.full.n && at < p.full.until:
-			return refuse(p.full.kind.reason(), p.full.grant)
+			return refuse(p.full.kind.reason(), p.full.grant), true
 		}
-		// Agree with the store, and look again: another owner may have moved the stage.
-		g = l.sync(p, at, n)
-		synced = true
+		// The store has to be asked: another owner may have moved the stage.
+		if g = l.resting(p); g == nil {
+			return Reservation{}, false
+		}
 	}
+}
+
+// answer completes what was decided, and makes the reservation if it is OK. p.mu is held.
+func (p *path) answer(r Reservation, asked Path, n int) Reservation {
+	r.Path, r.N = asked, n
+	if r.OK {
+		if r.Cap > 0 {
+			p.promise -= n
+		}
+		r.ticket = p.take(n)
+		return r
+	}
+	if p.seen-p.caller > maxBehind { // By then it will be known which of the two times was wrong.
+		if sure := unstamp(max(p.behind+putBackAfter, p.caller+soon)); sure.Before(r.Until) {
+			r.Until = sure
+		}
+	}
+	return r
 }
 
 func refuse(reason Reason, g grant) Reservation {
@@ -146,7 +179,7 @@ func (p *path) settle(t ticket) int {
 
 // CommitAt settles a reservation: the receiver saw the messages, whatever it said to them. They count as used at that time, which is
 // not before the receiver saw them. A second settlement of the same reservation does nothing, nor does one that is not OK or was made by
-// another ledger. It never uses the store.
+// another ledger. It never uses the store, nor waits for it.
 func (l *Ledger) CommitAt(now time.Time, r Reservation) {
 	p := r.ticket.path
 	if p == nil || p.ledger != l {
@@ -164,13 +197,16 @@ func (l *Ledger) CommitAt(now time.Time, r Reservation) {
 		p.windows[k].add(k, t, n)
 	}
 	p.lastSent = t
+	if p.writing != nil {
+		p.writing.committed += n
+	}
 }
 
 // Commit is shorthand for CommitAt(time.Now(), …).
 func (l *Ledger) Commit(r Reservation) { l.CommitAt(time.Now(), r) }
 
 // CancelAt settles a reservation: the receiver never saw the messages. They are refunded at once. A second settlement of the same
-// reservation does nothing, nor does one that is not OK or was made by another ledger. It never uses the store.
+// reservation does nothing, nor does one that is not OK or was made by another ledger. It never uses the store, nor waits for it.
 func (l *Ledger) CancelAt(now time.Time, r Reservation) {
 	p := r.ticket.path
 	if p == nil || p.ledger != l {

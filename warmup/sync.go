@@ -3,7 +3,8 @@ package warmup
 import (
 	"context"
 	"encoding/json"
-	"maps"
+	"errors"
+	"time"
 )
 
 // grant is the result of agreeing with the store.
@@ -17,8 +18,10 @@ type grant struct {
 
 // ask is what a use of the store is for, at a time: a lease of at least n messages if n is above 0, and a pause or its end if paused is set.
 type ask struct {
-	at     int64
-	n      int
+	at int64
+	n  int
+	// ahead says that n messages could be had without the store, and are to be had meanwhile.
+	ahead  bool
 	paused *bool
 }
 
@@ -45,157 +48,89 @@ func (p *path) due(at int64) bool {
 	}
 }
 
-// sync agrees with the store on the state of p at time at and leases allowance for at least n more messages, within the time that a
-// decision may take, and not soon after a failure. Without a store it only moves the ramp. p.mu is held.
-func (l *Ledger) sync(p *path, at int64, n int) grant {
+// resting is the answer while the store is not tried, since it failed a moment ago; nil when it may be tried.
+func (l *Ledger) resting(p *path) *grant {
 	if wait := p.retryAt - p.caller; wait > 0 && wait <= int64(l.retryStore) {
-		return grant{err: errRetry, until: p.retryAt}
+		return &grant{err: errRetry, until: p.retryAt}
+	}
+	return nil
+}
+
+// sync agrees with the store on the state of p, unless it failed a moment ago. Without a store it only moves the ramp. p.mu is held,
+// but not while the store is used, and nobody else uses the store for p.
+func (l *Ledger) sync(ctx context.Context, p *path, q ask) grant {
+	if g := l.resting(p); g != nil {
+		return *g
 	}
 	if l.store == nil {
 		rec := newRecord(p.Path)
 		rec.setRamp(p.ramp, p.ladder)
 		rec.Seen, rec.Sent = p.seen, p.lastSent
 		rec.Owners[l.owner] = share{Session: l.session}
-		a, _ := l.merge(p, rec, ask{at: at, n: n})
+		s := &snapshot{account: p.account, ladder: p.ladder}
+		a, _ := l.merge(s, rec, q)
 		if a.grant.until == 0 {
 			a.promise = maxAhead
 		}
-		l.apply(p, a)
+		l.apply(p, s, a, 0)
 		return a.grant
 	}
 	l.latest.Store(p.caller)
-	ctx, cancel := context.WithTimeout(context.Background(), l.storeTimeout)
-	defer cancel()
-	g := l.write(ctx, p, ask{at: at, n: n})
-	if g.err != nil {
-		p.retryAt = p.caller + int64(l.retryStore)
-		g.until = p.retryAt
-		l.log.Error("warm-up store failed", "route", p.Route, "provider", p.Provider, "error", g.err)
+	began, asked := time.Now(), p.caller
+	g := l.write(ctx, p, q)
+	if g.err == nil {
+		return g
 	}
+	// The rest begins now: at the time of a later call, or after the seconds that it took.
+	g.until = max(p.caller, asked+sinceSeconds(began)) + int64(l.retryStore)
+	if errors.Is(ctx.Err(), context.Canceled) {
+		return g // The caller gave up: that says nothing of the store.
+	}
+	p.retryAt = g.until
+	l.log.Error("warm-up store failed", "route", p.Route, "provider", p.Provider, "error", g.err)
 	return g
 }
 
-// write agrees with the store on the state of p, without the limits of sync. p.mu is held.
+// write agrees with the store on the state of p, without the limits of sync. p.mu is held, but not while the store is used: the store
+// gets a snapshot, and apply adds what happened to p meanwhile. Nobody else uses the store for p.
 func (l *Ledger) write(ctx context.Context, p *path, q ask) grant {
+	s := p.snapshot(q)
 	var a agreed
 	merged := false
-	err := l.store.Update(ctx, recordKey(p.Path), func(old []byte) ([]byte, error) {
-		rec := newRecord(p.Path)
-		if old == nil {
-			rec.setRamp(ramp{}, p.ladder)
-		} else {
+	w, err := p.use(func() error {
+		return l.store.Update(ctx, recordKey(p.Path), func(old []byte) ([]byte, error) {
+			rec := newRecord(p.Path)
+			if old == nil {
+				rec.setRamp(ramp{}, p.ladder)
+			} else {
+				var err error
+				if rec, err = decodeRecord(old); err != nil {
+					return nil, err
+				}
+			}
 			var err error
-			if rec, err = decodeRecord(old); err != nil {
+			if a, err = l.merge(s, rec, q); err != nil {
 				return nil, err
 			}
-		}
-		var err error
-		if a, err = l.merge(p, rec, q); err != nil {
-			return nil, err
-		}
-		merged = true
-		if rec.blankAt(p.ladder, a.at) {
-			return nil, nil // It says no more than its absence.
-		}
-		return json.Marshal(rec)
+			merged = true
+			if rec.blankAt(p.ladder, a.at) {
+				return nil, nil // It says no more than its absence.
+			}
+			return json.Marshal(rec)
+		})
 	})
 	if err != nil {
+		p.dirty = p.dirty || s.dirty
+		p.promise += s.dropped
 		if merged {
-			p.promise = min(p.promise, a.promise) // Either may be on record now.
+			p.promise = min(p.promise, p.promised(s, a, w.committed)) // Either may be on record now.
 		}
 		return grant{err: err}
 	}
-	l.apply(p, a)
+	l.apply(p, s, a, w.committed)
 	return a.grant
 }
 
 func newRecord(p Path) *record {
 	return &record{Version: recordVersion, Route: p.Route, Provider: p.Provider, Owners: make(map[string]share)}
-}
-
-// merge brings rec and the state of p together, in this order: the time, the windows, the ramp, the lease. It changes rec but not p.
-//
-// The lease keeps this invariant: for each window, the sum over all owners of what they have on record as used and what they are
-// promised is at most the cap of the stage. Owners use promises without the record, which moves counts from "promised" to "used"; a
-// promise that has come to its end without word from its owner counts as used then, which is not before it was; and time only takes
-// counts away. So the sum rises here only, where it is checked, whatever the other owners do or fail to do.
-func (l *Ledger) merge(p *path, rec *record, q ask) (agreed, error) {
-	mine, known := rec.Owners[l.owner]
-	if p.loaded && known && mine.Session != l.session {
-		return agreed{}, errOwner
-	}
-	at := p.now(rec, q.at)
-	mine = rec.Owners[l.owner]
-	delete(rec.Owners, l.owner)
-	for name, s := range rec.Owners {
-		s.lapse(at)
-		rec.Owners[name] = s
-	}
-	a := agreed{at: at, lastSent: max(min(p.lastSent, at), rec.Sent), ramp: rec.ramp(p.ladder)}
-	if p.loaded {
-		for k := range kinds {
-			a.windows[k] = p.windows[k].clone()
-			a.windows[k].putBack(k, at)
-		}
-		if min(p.ramp.period, at) == a.ramp.period { // Otherwise another owner has ended it.
-			a.outcomes = p.outcomes
-		}
-	} else {
-		// The promise of an earlier life counts as used. It was used before now and before its end, so that the earlier is the safe side.
-		mine.Until = min(mine.Until, at)
-		mine.lapse(at)
-		for k := range kinds {
-			a.windows[k], _ = unpackWindow(k, mine.Used[k]) // Was checked by decodeRecord.
-		}
-		if mine.Period == a.ramp.period {
-			a.outcomes = mine.Outcomes
-		}
-	}
-
-	before := a.ramp.period
-	delivered := int(a.outcomes[Delivered.index()]) + rec.delivered(before)
-	a.ramp = a.ramp.next(p.ladder, at, a.lastSent, delivered)
-	if q.paused != nil {
-		a.ramp.paused = *q.paused
-	}
-	l.lease(p, rec, &a, q.n)
-	if q.n > 0 && a.grant.until == 0 && !a.ramp.paused {
-		a.ramp = a.ramp.begin(p.ladder, at)
-	}
-	if a.ramp.period != before {
-		a.outcomes = counts{}
-	}
-	l.put(p, rec, &a)
-	return a, nil
-}
-
-// put writes what was agreed into rec, and forgets owners of whom nothing counts any more.
-func (l *Ledger) put(p *path, rec *record, a *agreed) {
-	rec.setRamp(a.ramp, p.ladder)
-	rec.Seen, rec.Sent = a.at, a.lastSent
-	maps.DeleteFunc(rec.Owners, func(_ string, s share) bool { return s.spent(a.at, a.ramp.period) })
-	mine := share{Session: l.session, Ahead: min(p.outstanding+a.promise, maxAhead), Outcomes: a.outcomes, Period: a.ramp.period}
-	if mine.Ahead > 0 {
-		mine.Until = a.at + promiseLife
-	}
-	if l.store != nil {
-		for k := range kinds {
-			mine.Used[k] = a.windows[k].pack(k, a.at)
-		}
-	}
-	rec.Owners[l.owner] = mine
-}
-
-// apply makes what is on record the state of p.
-func (l *Ledger) apply(p *path, a agreed) {
-	if p.loaded && (a.ramp.pos != p.ramp.pos || a.ramp.cause != p.ramp.cause) {
-		l.log.Info("warm-up stage", "route", p.Route, "provider", p.Provider, "phase", a.ramp.phase(p.ladder), "cause", a.ramp.cause,
-			"stage", a.ramp.pos+1, "stages", p.ladder.top(), "day_cap", p.ladder.dayCap(a.ramp.pos))
-	}
-	p.loaded, p.dirty, p.full = true, false, nil
-	p.seen, p.synced, p.lastSent, p.leased = a.at, a.at, a.lastSent, p.caller
-	if p.seen-p.caller <= skew {
-		p.behind = 0
-	}
-	p.windows, p.ramp, p.outcomes, p.promise = a.windows, a.ramp, a.outcomes, a.promise
 }

@@ -8,6 +8,8 @@
 //  4. Nothing but the examples imports an example.
 //  5. Dependencies whose interfaces change stay in one place each: miekg/dns in internal/dnsx, go-smtp in sender/transport
 //     and the few packages that serve SMTP or read its errors.
-//  6. The library links no database driver and no Redis client, but for throttle/redisstore.
+//  6. A database driver is linked by nothing but the package that brings it (SQLite: sender/queue/sqlitequeue, PostgreSQL:
+//     sender/queue/pgqueue), the examples and internal/pgtest (PostgreSQL's). Only examples use these packages. A Redis client is linked by
+//     throttle/redisstore alone.
 //  7. The top folder holds the packages, the project's papers and dotfiles, nothing else.
 package deptest

@@ -69,10 +69,22 @@ var rules = []rule{
 		})
 	}},
 	{"drivers", func(g graph) []string {
-		return g.imports(production, isBelow(
-			"modernc.org/sqlite", "github.com/mattn/go-sqlite3", "github.com/ncruces/go-sqlite3", "zombiezen.com/go/sqlite",
-			"github.com/lib/pq", "github.com/jackc/pgx", "github.com/go-sql-driver/mysql",
-		), isBelow("examples"))
+		// What a driver is made of counts as the driver.
+		return slices.Concat(
+			g.imports(production, isBelow("modernc.org"), isBelow("sender/queue/sqlitequeue", "examples")),
+			g.imports(production, isBelow("github.com/jackc"), isBelow("sender/queue/pgqueue", "internal/pgtest", "examples")),
+			g.imports(production, isBelow(
+				"github.com/mattn/go-sqlite3", "github.com/ncruces/go-sqlite3", "zombiezen.com/go/sqlite",
+				"github.com/lib/pq", "github.com/go-sql-driver/mysql",
+			), isBelow("examples")),
+		)
+	}},
+	{"drivers' packages", func(g graph) []string {
+		// Who wants a driver asks for it: no package brings one because it uses another that does.
+		return g.imports(production, func(imported string) bool {
+			of, ok := inside(imported)
+			return ok && below(of, "sender/queue/sqlitequeue", "sender/queue/pgqueue")
+		}, isBelow("examples"))
 	}},
 	{"redis", func(g graph) []string {
 		return g.imports(production, isBelow("github.com/redis/go-redis"), isBelow("throttle/redisstore", "examples"))

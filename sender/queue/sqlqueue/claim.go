@@ -15,8 +15,13 @@ const (
 	promoteLimit = 256
 )
 
-// columns are those of a delivery, of table d, with the ID of its message, of table m.
-const columns = "d.seq, m.id, d.stream, d.domain, d.route, d.recipient, d.rank, d.state, d.lease, d.due, d.created, d.expires, d.attempts, d.history"
+// columns are those of a delivery, of table d, with the ID of its message, of table m. columnsAlone need no table m: the message is looked up for
+// each row, whatever PostgreSQL believes about the size of the tables.
+const (
+	columns      = "d.seq, m.id, " + ownColumns
+	columnsAlone = "d.seq, (SELECT m.id FROM repute_message m WHERE m.seq = d.seq >> 20), " + ownColumns
+	ownColumns   = "d.stream, d.domain, d.route, d.recipient, d.rank, d.state, d.lease, d.due, d.created, d.expires, d.attempts, d.history"
+)
 
 // Claim implements sender.Queue.
 func (q *Queue) Claim(ctx context.Context, c queue.Claim) (queue.Claimed, error) {
@@ -52,14 +57,14 @@ func (q *Queue) Claim(ctx context.Context, c queue.Claim) (queue.Claimed, error)
 func (q *Queue) claimLane(ctx context.Context, w *conn, c queue.Claim, lease int64, out *queue.Claimed) error {
 	lane := []any{c.Lane.Stream, c.Lane.Domain, c.Lane.Route}
 	// Retries that have become due take their place by age among those that are ready.
-	_, err := w.exec(ctx, `UPDATE repute_delivery SET state = 0 WHERE seq IN (
-		SELECT seq FROM repute_delivery WHERE state = 1 AND stream = ? AND domain = ? AND route = ? AND due <= {now} ORDER BY due LIMIT ? {skip})`,
+	_, err := w.exec(ctx, `UPDATE repute_delivery SET state = 0 WHERE seq {in}
+		SELECT seq FROM repute_delivery WHERE state = 1 AND stream = ? AND domain = ? AND route = ? AND due <= {now} ORDER BY due LIMIT ? {skip}{end}`,
 		append(lane, promoteLimit)...)
 	if err != nil {
 		return err
 	}
-	rows, err := w.query(ctx, "SELECT "+columns+`, {now} FROM repute_delivery d JOIN repute_message m ON m.seq = d.seq >> 20
-		WHERE d.state = 0 AND d.stream = ? AND d.domain = ? AND d.route = ? ORDER BY d.rank, d.seq LIMIT ? {skip d}`, append(lane, c.Limit+1)...)
+	rows, err := w.query(ctx, "SELECT "+columnsAlone+`, {now} FROM repute_delivery d
+		WHERE d.state = 0 AND d.stream = ? AND d.domain = ? AND d.route = ? ORDER BY d.rank, d.seq LIMIT ? {skip}`, append(lane, c.Limit+1)...)
 	got, err := q.deliveries(rows, err)
 	if err != nil {
 		return err
@@ -82,8 +87,8 @@ func (q *Queue) claimLane(ctx context.Context, w *conn, c queue.Claim, lease int
 
 // claimExpired claims what ran out of time, wherever it waits.
 func (q *Queue) claimExpired(ctx context.Context, w *conn, c queue.Claim, lease int64, out *queue.Claimed) error {
-	rows, err := w.query(ctx, "SELECT "+columns+`, {now} FROM repute_delivery d JOIN repute_message m ON m.seq = d.seq >> 20
-		WHERE d.state < 2 AND d.expires <= {now} ORDER BY d.expires LIMIT ? {skip d}`, c.Limit)
+	rows, err := w.query(ctx, "SELECT "+columnsAlone+`, {now} FROM repute_delivery d
+		WHERE d.state < 2 AND d.expires <= {now} ORDER BY d.expires LIMIT ? {skip}`, c.Limit)
 	got, err := q.deliveries(rows, err)
 	if err != nil {
 		return err
@@ -123,8 +128,8 @@ func (q *Queue) reclaimSome(ctx context.Context, w *conn) error {
 		return nil
 	}
 	q.reclaimed.Store(now.UnixNano())
-	rows, err := w.query(ctx, "UPDATE repute_delivery SET "+lapsed+` WHERE seq IN (
-		SELECT seq FROM repute_delivery WHERE state = 2 AND due <= {now} ORDER BY due LIMIT ? {skip}) RETURNING stream, domain, route`, reclaimLimit)
+	rows, err := w.query(ctx, "UPDATE repute_delivery SET "+lapsed+` WHERE seq {in}
+		SELECT seq FROM repute_delivery WHERE state = 2 AND due <= {now} ORDER BY due LIMIT ? {skip}{end} RETURNING stream, domain, route`, reclaimLimit)
 	return q.tellLanes(rows, err)
 }
 

@@ -43,7 +43,7 @@ func (q *Queue) openConn(ctx context.Context) (*conn, error) {
 		"PRAGMA wal_autocheckpoint = 16000",
 	}
 	if q.d.postgres {
-		// Plans must not depend on how old the statistics are: each statement has its index, and walks it in order.
+		// Plans must not depend on how old the statistics are: each statement has its index, and walks it in order (docs/queue.md).
 		set = []string{
 			"SET enable_seqscan = off", "SET enable_bitmapscan = off", "SET enable_sort = off", "SET plan_cache_mode = force_generic_plan",
 			"SET synchronous_commit = on", "SET jit = off",

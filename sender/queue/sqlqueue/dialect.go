@@ -17,7 +17,7 @@ import (
 //	?            the next argument
 //	{now}        the database's clock in microseconds since 1970
 //	{skip}       locks the rows that a SELECT finds, but for those that others have locked
-//	{skip d}     the same for table d of a join
+//	{in}         begins a list of values that a SELECT finds, {end} ends it
 //	{pos}        the function that finds a string in a string
 //	{min}        the function that returns the least of its arguments
 //
@@ -31,9 +31,9 @@ type dialect struct {
 }
 
 var (
-	sqliteMarks   = strings.NewReplacer("{skip}", "", "{skip d}", "", "{pos}", "instr", "{min}", "min")
-	postgresMarks = strings.NewReplacer("{skip}", "FOR UPDATE SKIP LOCKED", "{skip d}", "FOR UPDATE OF d SKIP LOCKED", "{pos}", "strpos",
-		"{min}", "least", "{now}", "(extract(epoch FROM statement_timestamp()) * 1000000)::bigint")
+	sqliteMarks   = strings.NewReplacer("{skip}", "", "{in}", "IN (", "{end}", ")", "{pos}", "instr", "{min}", "min")
+	postgresMarks = strings.NewReplacer("{skip}", "FOR UPDATE SKIP LOCKED", "{in}", "= ANY (ARRAY(", "{end}", "))",
+		"{pos}", "strpos", "{min}", "least", "{now}", "(extract(epoch FROM statement_timestamp()) * 1000000)::bigint")
 )
 
 func sqliteDialect() *dialect {

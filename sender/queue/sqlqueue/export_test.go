@@ -63,10 +63,12 @@ func Doubt(q *Queue, away bool, calls func()) {
 	q.writer = w
 	go func() {
 		calls()
-		w.mu.Lock()
-		w.closed = true
-		w.mu.Unlock()
-		w.ready.Broadcast()
+		w.push(&op{done: make(chan struct{}), do: func(context.Context, *conn, *op) error {
+			w.mu.Lock()
+			w.closed = true
+			w.mu.Unlock()
+			return nil
+		}})
 	}()
 	var c *conn
 	for batch := w.take(); batch != nil; batch = w.take() {
@@ -79,9 +81,10 @@ func Doubt(q *Queue, away bool, calls func()) {
 		}
 		c = w.settle(c, batch)
 	}
-	if c != nil {
-		c.discard()
-	}
+	c.discard()
 	q.writer = newWriter(q)
 	q.writer.start()
 }
+
+// Resign gives back what a queue has leased, as Close does.
+func Resign(q *Queue) error { return q.resign(context.Background()) }

@@ -282,10 +282,10 @@ func (s *faultStmt) QueryContext(ctx context.Context, args []driver.NamedValue) 
 
 // Close does not fail: the statement of a lost connection is gone with it.
 func (s *faultStmt) Close() error {
-	if s.c.usable() != nil {
-		return nil
+	if !s.c.broken.Load() {
+		s.Stmt.Close()
 	}
-	return s.Stmt.Close()
+	return nil
 }
 
 // faultTx is a transaction of the host's.

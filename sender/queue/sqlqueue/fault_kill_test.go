@@ -168,14 +168,14 @@ func killSQLite(t *testing.T, k int, how outcome) (through bool) {
 		found = filepath.Join(dir, "left.db") // before any connection is closed, which would roll back and tidy up
 		copyDatabase(t, path, found)
 	}
+	if !f.dead.Load() && s.failed != nil {
+		t.Fatalf("without a kill: %v", s.failed)
+	}
 	aside.Close()
 	if q != nil {
 		q.Close()
 	}
 	db.Close()
-	if !f.dead.Load() && s.failed != nil {
-		t.Fatalf("without a kill: %v", s.failed)
-	}
 	clean := cleanSQLite(t, found)
 	q, err = sqlqueue.Open(ctx, clean, quick)
 	if err != nil {

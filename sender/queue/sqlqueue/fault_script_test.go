@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/reputemail/repute/bounce"
 	"github.com/reputemail/repute/sender"
 	"github.com/reputemail/repute/sender/queue"
 	"github.com/reputemail/repute/sender/queue/sqlqueue"
@@ -92,7 +93,9 @@ func laneOf(id, route string) queue.Lane {
 	return queue.Lane{Stream: "news", Domain: id + ".example.com", Route: route}
 }
 
-func bodyOf(id string) []byte { return []byte("Subject: " + id + "\r\n\r\nThis is " + id + ".\r\n") }
+func bodyOf(id string) []byte {
+	return []byte("From: a@example.com\r\nSubject: " + id + "\r\n\r\nThis is " + id + ".\r\n")
+}
 
 func newPut(id string, recipients int, lease time.Duration) queue.Put {
 	p := queue.Put{
@@ -312,6 +315,15 @@ func (s *script) make(text string) {
 	})
 }
 
+// classifier is made once: that takes time.
+var classifier = sync.OnceValue(func() *bounce.Classifier {
+	c, err := bounce.NewClassifier(bounce.Config{})
+	if err != nil {
+		panic(err)
+	}
+	return c
+})
+
 // transactions puts mail in transactions of the host's, and hears of it.
 func (s *script) transactions() {
 	ordered := func(id, order string) func(world) {
@@ -323,7 +335,8 @@ func (s *script) transactions() {
 	s.inTx("o1", ordered("t1", "o1"), func(tx *sql.Tx) error { return s.q.PutTx(ctx, tx, newPut("t1", 1, 0)) })
 	s.inTx("o2", ordered("t2", "o2"), func(tx *sql.Tx) error {
 		out, err := sender.New(sender.Config{
-			Routes: []sender.Route{{Name: "out", Relay: &sender.Relay{Addr: "192.0.2.1:25"}}}, Streams: []sender.Stream{{Name: "news"}}, Queue: s.q,
+			Classifier: classifier(),
+			Routes:     []sender.Route{{Name: "out", Relay: &sender.Relay{Addr: "192.0.2.1:25"}}}, Streams: []sender.Stream{{Name: "news"}}, Queue: s.q,
 		})
 		if err != nil {
 			return err
@@ -351,7 +364,7 @@ func (s *script) transactions() {
 	})
 	s.do(nothing, func() error {
 		s.watched = true
-		ctx, cancel := context.WithCancel(ctx)
+		ctx, cancel := context.WithTimeout(ctx, patience)
 		defer cancel()
 		go func() {
 			select {
@@ -373,9 +386,17 @@ func (s *script) transactions() {
 		if s.f.dead.Load() {
 			return killedError{}
 		}
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if !s.told["t1"] || !s.told["t2"] {
+			return fmt.Errorf("told only of %v", s.told)
+		}
 		return nil
 	})
 }
+
+// patience is more than anything here takes.
+const patience = 30 * time.Second
 
 func (s *script) rolledBack() error {
 	tx, err := s.q.DB().BeginTx(ctx, nil)

@@ -3,6 +3,7 @@ package sqlqueue
 import (
 	"context"
 	"database/sql"
+	"slices"
 	"sync"
 	"time"
 
@@ -15,17 +16,20 @@ const Channel = "repute_queue"
 // newsLimit is how many messages are taken note of at a time.
 const newsLimit = 256
 
-// After a PutTx of this process its commit is to be expected: for eagerTime, the queue looks every eagerPoll.
+// After a PutTx of this process its commit is to be expected: for eagerTime, the queue looks every eagerPoll. With SQLite, where there is no other process,
+// it looks every idlePoll when there was no PutTx for idleAfter.
 const (
 	eagerPoll = 20 * time.Millisecond
 	eagerTime = 3 * time.Second
+	idlePoll  = 5 * time.Second
+	idleAfter = time.Hour
 )
 
 // news is what Watch has to tell.
 type news struct {
 	mu    sync.Mutex
 	lanes map[queue.Lane]bool
-	eager time.Time // until when to look often
+	put   time.Time // the latest PutTx of this process
 	wake  chan struct{}
 }
 
@@ -42,7 +46,7 @@ func (n *news) lane(l queue.Lane) {
 // expect says that a transaction with mail will be committed soon.
 func (n *news) expect() {
 	n.mu.Lock()
-	n.eager = time.Now().Add(eagerTime)
+	n.put = time.Now()
 	n.mu.Unlock()
 	n.look()
 }
@@ -55,8 +59,8 @@ func (n *news) look() {
 	}
 }
 
-// take returns the noted lanes, and how long to wait before looking again.
-func (n *news) take(poll time.Duration) ([]queue.Lane, time.Duration) {
+// take returns the noted lanes, and how long to wait before looking again. alone says that nobody else puts mail in transactions.
+func (n *news) take(poll time.Duration, alone bool) ([]queue.Lane, time.Duration) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	var lanes []queue.Lane
@@ -64,8 +68,11 @@ func (n *news) take(poll time.Duration) ([]queue.Lane, time.Duration) {
 		lanes = append(lanes, l)
 	}
 	clear(n.lanes)
-	if time.Now().Before(n.eager) {
+	switch since := time.Since(n.put); {
+	case since < eagerTime:
 		poll = min(poll, eagerPoll)
+	case alone && since > idleAfter:
+		poll = max(poll, idlePoll)
 	}
 	return lanes, poll
 }
@@ -95,7 +102,7 @@ func (q *Queue) Watch(ctx context.Context, tell func(queue.News)) error {
 		if err != nil && ctx.Err() == nil {
 			q.log.Error("queue cannot look for news", "err", err)
 		}
-		lanes, again := q.news.take(q.cfg.Poll)
+		lanes, again := q.news.take(q.cfg.Poll, !q.d.postgres)
 		if len(accepted) > 0 || len(lanes) > 0 {
 			tell(queue.News{Accepted: accepted, Lanes: lanes})
 		}
@@ -109,7 +116,7 @@ func (q *Queue) Watch(ctx context.Context, tell func(queue.News)) error {
 // takeNews takes note of some messages.
 func (q *Queue) takeNews(ctx context.Context) ([]queue.Delivery, error) {
 	var some int
-	switch err := q.one(ctx, q.pool, "SELECT 1 FROM repute_news LIMIT 1", nil, &some); err {
+	switch err := q.one(ctx, q.pool, "SELECT 1 FROM repute_news ORDER BY message LIMIT 1", nil, &some); err {
 	case nil:
 	case sql.ErrNoRows:
 		return nil, nil
@@ -117,17 +124,21 @@ func (q *Queue) takeNews(ctx context.Context) ([]queue.Delivery, error) {
 		return nil, err
 	}
 	var out []queue.Delivery
-	_, err := q.run(ctx, "take news", func(ctx context.Context, w *conn) error {
-		out = nil
-		var seqs []int64
-		rows, err := w.query(ctx, `DELETE FROM repute_news WHERE message IN (
-			SELECT message FROM repute_news ORDER BY message LIMIT ? {skip}) RETURNING message`, newsLimit)
+	var seqs []int64
+	err := q.writer.write(ctx, &op{name: "take news", rows: 16, do: func(ctx context.Context, w *conn, o *op) error {
+		if out = nil; !o.unsure { // what an earlier commit may have taken is told, or nobody would
+			seqs = nil
+		}
+		rows, err := w.query(ctx, `DELETE FROM repute_news WHERE message {in}
+			SELECT message FROM repute_news ORDER BY message LIMIT ? {skip}{end} RETURNING message`, newsLimit)
 		err = scan(rows, err, func(r *sql.Rows) error {
 			var seq int64
 			if err := r.Scan(&seq); err != nil {
 				return err
 			}
-			seqs = append(seqs, seq)
+			if !slices.Contains(seqs, seq) {
+				seqs = append(seqs, seq)
+			}
 			return nil
 		})
 		for _, seq := range seqs {
@@ -136,7 +147,7 @@ func (q *Queue) takeNews(ctx context.Context) ([]queue.Delivery, error) {
 			}
 			var rows *sql.Rows
 			var got []found
-			rows, err = w.query(ctx, "SELECT "+columns+`, {now} FROM repute_delivery d JOIN repute_message m ON m.seq = d.seq >> 20
+			rows, err = w.query(ctx, "SELECT "+columnsAlone+`, {now} FROM repute_delivery d
 				WHERE d.seq BETWEEN ? AND ? ORDER BY d.seq`, seq<<shift, (seq+1)<<shift-1)
 			got, err = q.deliveries(rows, err)
 			for _, f := range got {
@@ -144,7 +155,7 @@ func (q *Queue) takeNews(ctx context.Context) ([]queue.Delivery, error) {
 			}
 		}
 		return err
-	})
+	}})
 	return out, err
 }
 

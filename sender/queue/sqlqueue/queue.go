@@ -214,8 +214,9 @@ func (q *Queue) text(name string, rows int, make func() string) string {
 
 // How often the queue looks after itself.
 const (
-	lapseEvery = time.Second
-	pruneEvery = time.Minute
+	lapseEvery      = 10 * time.Second
+	checkpointEvery = time.Second
+	pruneEvery      = time.Minute
 )
 
 // maintain does what has to be done by the clock, until Close: saying that this process is alive, ending leases that ran out, pruning, moving
@@ -226,23 +227,28 @@ func (q *Queue) maintain() {
 	lapse, prune := time.NewTicker(lapseEvery), time.NewTicker(pruneEvery)
 	defer lapse.Stop()
 	defer prune.Stop()
-	beat := time.NewTicker(max(time.Second/4, q.cfg.OwnerTimeout/4))
-	defer beat.Stop()
+	often := checkpointEvery
+	if q.d.postgres {
+		often = q.cfg.OwnerTimeout / 4
+	}
+	tick := time.NewTicker(often)
+	defer tick.Stop()
+	var seen int64 // transactions as of the last checkpoint
 	for {
 		var what string
 		var err error
 		select {
 		case <-q.closing:
 			return
-		case <-beat.C:
+		case <-tick.C:
 			if q.d.postgres {
 				what, err = "beat", q.beat(ctx)
+			} else if n := q.writer.commits.Load(); n != seen {
+				seen = n
+				what, err = "checkpoint", q.checkpoint(ctx)
 			}
 		case <-lapse.C:
 			what, err = "end leases", q.lapse(ctx)
-			if err == nil && !q.d.postgres {
-				what, err = "checkpoint", q.checkpoint(ctx)
-			}
 		case <-prune.C:
 			what, err = "prune", q.Prune(ctx)
 		}

@@ -156,6 +156,12 @@ func (q *Queue) settleRows(ctx context.Context, w querier, rows []*settleRow) er
 			args = append(args, r.seq, r.Lease, r.state, after, r.Route, keepRoute, began, r.record, records)
 		}
 		rows, err := w.query(ctx, q.text("settle", size, func() string {
+			// PostgreSQL's planner may believe that the table is empty, and walk over all of it, or over all that is in flight (which is why
+			// the state is no plain condition). Like this it cannot.
+			bound := ""
+			if q.d.postgres {
+				bound = " AND seq = ANY (ARRAY(SELECT item FROM v))"
+			}
 			return "WITH v (item, held, becomes, after, moved, keep, began, record, more) AS (VALUES " +
 				values(size, "BIGINT", "BIGINT", "INTEGER", "BIGINT", "TEXT", "INTEGER", "INTEGER", "TEXT", "INTEGER") + `)
 				UPDATE repute_delivery SET state = v.becomes, due = {now} + v.after, attempts = attempts + v.began, losses = 0,
@@ -163,7 +169,7 @@ func (q *Queue) settleRows(ctx context.Context, w querier, rows []*settleRow) er
 					history = CASE WHEN v.more = 1 AND records >= 10 THEN substr(history, {pos}(history, '
 ') + 1) ELSE history END || v.record,
 					records = {min}(records + v.more, 10)
-				FROM v WHERE seq = v.item AND lease = v.held AND state = 2 RETURNING seq`
+				FROM v WHERE seq = v.item AND lease = v.held AND state - 2 = 0` + bound + " RETURNING seq"
 		}), args...)
 		return scan(rows, err, func(rows *sql.Rows) error {
 			var seq int64
