@@ -18,7 +18,8 @@ type Receipt struct {
 	Deliveries []QueuedDelivery
 	// Refused are the recipients that the gate refused. Nothing was queued for them.
 	Refused []Refusal
-	// Duplicate says that this ID was accepted before; Deliveries are those of then, as far as the queue remembers them.
+	// Duplicate says that this ID was accepted before; Deliveries are those of then, as far as the queue remembers them. EnqueueTx tells of
+	// none: looking for them would take another connection while the transaction holds one.
 	Duplicate bool
 }
 
@@ -110,7 +111,7 @@ func (s *Sender) EnqueueTx(ctx context.Context, tx *sql.Tx, m Message) (Receipt,
 	}
 	err = q.PutTx(ctx, tx, put)
 	if errors.Is(err, queue.ErrDuplicate) {
-		return s.duplicate(ctx, r.MessageID)
+		return Receipt{MessageID: r.MessageID, Duplicate: true}, nil
 	}
 	if err != nil {
 		return Receipt{}, fmt.Errorf("sender: queue: %w", err)

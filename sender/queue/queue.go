@@ -87,8 +87,8 @@ type Delivery struct {
 	Priority int
 	// State is where it stands.
 	State State
-	// Created is when it was accepted; Due when it may be attempted next (while leased: when the lease ends);
-	// Expires when it is given up. Set by the queue by its own clock, and told as times of the clock of the process that asks.
+	// Created is when it was accepted; Due when it may be attempted next (while leased: when the lease ends; settled: when that
+	// was); Expires when it is given up. Set by the queue by its own clock, and told as times of the clock of the process that asks.
 	Created, Due, Expires time.Time
 	// Lease identifies the claim that holds it while InFlight; 0 otherwise. Only Settle with the same lease ends it.
 	Lease int64

@@ -58,13 +58,13 @@ func (q *Queue) claimLane(ctx context.Context, w *conn, c queue.Claim, lease int
 	lane := []any{c.Lane.Stream, c.Lane.Domain, c.Lane.Route}
 	// Retries that have become due take their place by age among those that are ready.
 	_, err := w.exec(ctx, `UPDATE repute_delivery SET state = 0 WHERE seq {in}
-		SELECT seq FROM repute_delivery WHERE state = 1 AND stream = ? AND domain = ? AND route = ? AND due <= {now} ORDER BY due LIMIT ? {skip}{end}`,
+		SELECT seq FROM repute_delivery WHERE state = 1 AND stream = ? AND domain = ? AND route = ? AND due <= {now} ORDER BY due LIMIT {n} {skip}{end}`,
 		append(lane, promoteLimit)...)
 	if err != nil {
 		return err
 	}
 	rows, err := w.query(ctx, "SELECT "+columnsAlone+`, {now} FROM repute_delivery d
-		WHERE d.state = 0 AND d.stream = ? AND d.domain = ? AND d.route = ? ORDER BY d.rank, d.seq LIMIT ? {skip}`, append(lane, c.Limit+1)...)
+		WHERE d.state = 0 AND d.stream = ? AND d.domain = ? AND d.route = ? ORDER BY d.rank, d.seq LIMIT {n} {skip}`, append(lane, c.Limit+1)...)
 	got, err := q.deliveries(rows, err)
 	if err != nil {
 		return err
@@ -88,7 +88,7 @@ func (q *Queue) claimLane(ctx context.Context, w *conn, c queue.Claim, lease int
 // claimExpired claims what ran out of time, wherever it waits.
 func (q *Queue) claimExpired(ctx context.Context, w *conn, c queue.Claim, lease int64, out *queue.Claimed) error {
 	rows, err := w.query(ctx, "SELECT "+columnsAlone+`, {now} FROM repute_delivery d
-		WHERE d.state < 2 AND d.expires <= {now} ORDER BY d.expires LIMIT ? {skip}`, c.Limit)
+		WHERE d.state < 2 AND d.expires <= {now} ORDER BY d.expires LIMIT {n} {skip}`, c.Limit)
 	got, err := q.deliveries(rows, err)
 	if err != nil {
 		return err
@@ -129,7 +129,7 @@ func (q *Queue) reclaimSome(ctx context.Context, w *conn) error {
 	}
 	q.reclaimed.Store(now.UnixNano())
 	rows, err := w.query(ctx, "UPDATE repute_delivery SET "+lapsed+` WHERE seq {in}
-		SELECT seq FROM repute_delivery WHERE state = 2 AND due <= {now} ORDER BY due LIMIT ? {skip}{end} RETURNING stream, domain, route`, reclaimLimit)
+		SELECT seq FROM repute_delivery WHERE state = 2 AND due <= {now} ORDER BY due LIMIT {n} {skip}{end} RETURNING stream, domain, route`, reclaimLimit)
 	return q.tellLanes(rows, err)
 }
 

@@ -15,6 +15,7 @@ import (
 // dialect is what differs between the engines. Statements are written once, with marks:
 //
 //	?            the next argument
+//	{n}          the next argument, in a LIMIT: SQLite would prepare the statement anew for each other bare one
 //	{now}        the database's clock in microseconds since 1970
 //	{skip}       locks the rows that a SELECT finds, but for those that others have locked
 //	{in}         begins a list of values that a SELECT finds, {end} ends it
@@ -31,8 +32,8 @@ type dialect struct {
 }
 
 var (
-	sqliteMarks   = strings.NewReplacer("{skip}", "", "{in}", "IN (", "{end}", ")", "{pos}", "instr", "{min}", "min")
-	postgresMarks = strings.NewReplacer("{skip}", "FOR UPDATE SKIP LOCKED", "{in}", "= ANY (ARRAY(", "{end}", "))",
+	sqliteMarks   = strings.NewReplacer("{n}", "CAST(? AS INTEGER)", "{skip}", "", "{in}", "IN (", "{end}", ")", "{pos}", "instr", "{min}", "min")
+	postgresMarks = strings.NewReplacer("{n}", "?", "{skip}", "FOR UPDATE SKIP LOCKED", "{in}", "= ANY (ARRAY(", "{end}", "))",
 		"{pos}", "strpos", "{min}", "least", "{now}", "(extract(epoch FROM statement_timestamp()) * 1000000)::bigint")
 )
 

@@ -42,7 +42,7 @@ var (
 func walkTexts(state, columns, wait string) [3]string {
 	text := func(after string) string {
 		return "SELECT stream, domain, route, " + wait + " FROM (SELECT " + columns + " FROM repute_delivery WHERE state = " + state + " AND " + after +
-			" ORDER BY " + columns + " LIMIT ?) l GROUP BY stream, domain, route"
+			" ORDER BY " + columns + " LIMIT {n}) l GROUP BY stream, domain, route"
 	}
 	return [3]string{text("stream = ? AND domain = ? AND route > ?"), text("stream = ? AND domain > ?"), text("stream > ?")}
 }

@@ -130,23 +130,13 @@ func TestKillAtEveryWriteSQLite(t *testing.T) {
 	for _, v := range variants {
 		t.Run(v.name, func(t *testing.T) {
 			t.Parallel()
-			for k := 1; ; k++ {
-				through := false
-				ok := t.Run(fmt.Sprint(k), func(t *testing.T) { through = killSQLite(t, k, v.how) })
-				if !ok {
-					return
-				}
-				if through {
-					t.Logf("killed at %d statements", k-1)
-					return
-				}
-			}
+			untilThrough(t, func(t *testing.T, k int) bool { return killSQLite(t, k, v.how) })
 		})
 	}
 }
 
-// killSQLite plays the script up to the k-th statement that writes. It reports whether there are less than that.
-func killSQLite(t *testing.T, k int, how outcome) (through bool) {
+// killSQLite plays the script up to the k-th statement that writes. It reports whether there is one.
+func killSQLite(t *testing.T, k int, how outcome) (killed bool) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "queue.db")
 	aside := cleanSQLite(t, path)
@@ -185,7 +175,7 @@ func killSQLite(t *testing.T, k int, how outcome) (through bool) {
 	checkWorld(t, s, observe(t, clean), world.ownerless)
 	checkNews(t, s, clean)
 	drain(t, q, clean)
-	return !f.dead.Load()
+	return f.dead.Load()
 }
 
 // checkWorld compares what is found with what may be.
@@ -273,22 +263,12 @@ func TestKillAtEveryWritePostgres(t *testing.T) {
 	for _, v := range variants {
 		t.Run(v.name, func(t *testing.T) {
 			t.Parallel()
-			for k := 1; ; k++ {
-				through := false
-				ok := t.Run(fmt.Sprint(k), func(t *testing.T) { through = killPostgres(t, k, v.how) })
-				if !ok {
-					return
-				}
-				if through {
-					t.Logf("killed at %d statements", k-1)
-					return
-				}
-			}
+			untilThrough(t, func(t *testing.T, k int) bool { return killPostgres(t, k, v.how) })
 		})
 	}
 }
 
-func killPostgres(t *testing.T, k int, how outcome) (through bool) {
+func killPostgres(t *testing.T, k int, how outcome) (killed bool) {
 	dsn := pgtest.DSN(t)
 	aside := cleanPostgres(t, dsn)
 	execute(t, aside, ordersTable)
@@ -315,5 +295,5 @@ func killPostgres(t *testing.T, k int, how outcome) (through bool) {
 	defer other.Close()
 	checkWorld(t, s, observe(t, aside), world.clone)
 	checkNews(t, s, aside)
-	return !f.dead.Load()
+	return f.dead.Load()
 }

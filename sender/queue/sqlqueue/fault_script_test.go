@@ -227,7 +227,7 @@ func (s *script) inTx(order string, change func(world), put func(tx *sql.Tx) err
 				if err := put(tx); err != nil {
 					return err
 				}
-				if _, err := tx.Exec("INSERT INTO orders (id) VALUES ('" + order + "')"); err != nil {
+				if _, err := tx.Exec("INSERT INTO orders (id) VALUES ('" + order + "') ON CONFLICT DO NOTHING"); err != nil {
 					return err
 				}
 				return tx.Commit()

@@ -3,22 +3,38 @@ package sqlqueue_test
 import (
 	"database/sql"
 	"fmt"
+	"math/rand/v2"
 	"path/filepath"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/reputemail/repute/internal/pgtest"
 	"github.com/reputemail/repute/sender/queue/sqlqueue"
 )
 
-// failingOn makes the n-th statement fail for which match is true, once; with every, each n-th.
-func failingOn(n int, every bool, what outcome, match func(text string) bool) func(int, string) outcome {
+// failingOn makes the n-th statement fail for which match is true.
+func failingOn(n int, what outcome, match func(text string) bool) func(int, string) outcome {
 	seen := 0
 	return func(_ int, text string) outcome {
 		if !match(text) {
 			return goesOn
 		}
-		if seen++; seen == n || every && seen%n == 0 {
+		if seen++; seen == n {
+			return what
+		}
+		return goesOn
+	}
+}
+
+// failingOften makes one of n statements fail for which match is true.
+func failingOften(t *testing.T, n int, what outcome, match func(text string) bool) func(int, string) outcome {
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	r := rand.New(rand.NewPCG(seed, 0))
+	return func(_ int, text string) outcome {
+		if match(text) && r.IntN(n) == 0 {
 			return what
 		}
 		return goesOn
@@ -65,55 +81,70 @@ func transient(t *testing.T, db, aside *sql.DB, f *faults) (hit bool) {
 
 // SQLite is busy at each bound of a transaction once, and often at any statement.
 func TestBusySQLite(t *testing.T) {
-	run := func(t *testing.T, n int, every bool, match func(string) bool) (hit bool) {
+	run := func(t *testing.T, decide func(int, string) outcome) (hit bool) {
 		path := filepath.Join(t.TempDir(), "queue.db")
-		f := newFaults(failingOn(n, every, failsBefore, match))
+		f := newFaults(decide)
 		f.busy = true
 		return transient(t, sqliteWith(t, path, f), cleanSQLite(t, path), f)
 	}
-	untilThrough(t, func(t *testing.T, n int) bool { return run(t, n, false, bounds) })
-	for _, n := range []int{7, 11, 23} {
-		t.Run(fmt.Sprint("every ", n), func(t *testing.T) { run(t, n, true, notRollback) })
-	}
-}
-
-// untilThrough runs a test for 1, 2, 3 and so on, until that is too high for a fault to happen.
-func untilThrough(t *testing.T, run func(t *testing.T, n int) (hit bool)) {
-	for n := 1; ; n++ {
-		hit := false
-		if ok := t.Run(fmt.Sprint(n), func(t *testing.T) { hit = run(t, n) }); !ok {
-			return
+	t.Run("once", func(t *testing.T) {
+		t.Parallel()
+		untilThrough(t, func(t *testing.T, n int) bool { return run(t, failingOn(n, failsBefore, bounds)) })
+	})
+	t.Run("often", func(t *testing.T) {
+		t.Parallel()
+		for range 5 {
+			run(t, failingOften(t, 15, failsBefore, notRollback))
 		}
-		if !hit {
-			t.Logf("there were faults at %d statements", n-1)
-			return
-		}
-	}
+	})
 }
 
 // The connection to PostgreSQL breaks at each statement that writes once, after each commit, and often.
 func TestBrokenConnectionsPostgres(t *testing.T) {
 	pgtest.DSN(t)
-	run := func(t *testing.T, n int, every bool, what outcome, match func(string) bool) (hit bool) {
+	run := func(t *testing.T, decide func(int, string) outcome) (hit bool) {
 		dsn := pgtest.DSN(t)
-		f := newFaults(failingOn(n, every, what, match))
+		f := newFaults(decide)
 		return transient(t, postgresWith(t, dsn, f), cleanPostgres(t, dsn), f)
 	}
 	t.Run("before", func(t *testing.T) {
 		t.Parallel()
-		untilThrough(t, func(t *testing.T, n int) bool { return run(t, n, false, failsBefore, writes) })
+		untilThrough(t, func(t *testing.T, n int) bool { return run(t, failingOn(n, failsBefore, writes)) })
 	})
 	t.Run("after commit", func(t *testing.T) {
 		t.Parallel()
-		untilThrough(t, func(t *testing.T, n int) bool { return run(t, n, false, breaksAfter, isCommit) })
-		for _, n := range []int{2, 3} {
-			t.Run(fmt.Sprint("every ", n), func(t *testing.T) { run(t, n, true, breaksAfter, isCommit) })
-		}
+		untilThrough(t, func(t *testing.T, n int) bool { return run(t, failingOn(n, breaksAfter, isCommit)) })
 	})
 	t.Run("often", func(t *testing.T) {
 		t.Parallel()
-		for _, n := range []int{17, 23, 31} {
-			t.Run(fmt.Sprint("every ", n), func(t *testing.T) { run(t, n, true, failsBefore, anything) })
+		for range 3 {
+			run(t, failingOften(t, 25, failsBefore, anything))
+			run(t, failingOften(t, 3, breaksAfter, isCommit))
 		}
 	})
+}
+
+// workers are how many tests run at the same time, which mostly wait for the disk.
+const workers = 4
+
+// untilThrough runs a test for 1, 2, 3 and so on, until that is too high for a fault to happen.
+func untilThrough(t *testing.T, run func(t *testing.T, n int) (hit bool)) {
+	var next, faults atomic.Int64
+	var through atomic.Bool
+	var wg sync.WaitGroup
+	for range workers {
+		wg.Go(func() {
+			for !through.Load() {
+				n := int(next.Add(1))
+				hit := false
+				if ok := t.Run(fmt.Sprint(n), func(t *testing.T) { hit = run(t, n) }); !ok || !hit {
+					through.Store(true)
+				} else {
+					faults.Add(1)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	t.Logf("there were faults at %d statements", faults.Load())
 }

@@ -130,7 +130,7 @@ func (q *Queue) takeNews(ctx context.Context) ([]queue.Delivery, error) {
 			seqs = nil
 		}
 		rows, err := w.query(ctx, `DELETE FROM repute_news WHERE message {in}
-			SELECT message FROM repute_news ORDER BY message LIMIT ? {skip}{end} RETURNING message`, newsLimit)
+			SELECT message FROM repute_news ORDER BY message LIMIT {n} {skip}{end} RETURNING message`, newsLimit)
 		err = scan(rows, err, func(r *sql.Rows) error {
 			var seq int64
 			if err := r.Scan(&seq); err != nil {

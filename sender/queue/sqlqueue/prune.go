@@ -22,7 +22,7 @@ func (q *Queue) Prune(ctx context.Context) error {
 		// A message that is younger cannot have been settled long enough ago, nor can those after it.
 		rows, err := q.pool.query(ctx, `SELECT m.seq, CASE WHEN EXISTS (SELECT 1 FROM repute_delivery d
 				WHERE d.seq BETWEEN m.seq << 20 AND ((m.seq + 1) << 20) - 1 AND (d.state < 3 OR d.due > {now} - CAST(? AS BIGINT))) THEN 1 ELSE 0 END
-			FROM (SELECT seq, created FROM repute_message WHERE seq > ? ORDER BY seq LIMIT ?) m WHERE m.created <= {now} - CAST(? AS BIGINT) ORDER BY m.seq`,
+			FROM (SELECT seq, created FROM repute_message WHERE seq > ? ORDER BY seq LIMIT {n}) m WHERE m.created <= {now} - CAST(? AS BIGINT) ORDER BY m.seq`,
 			q.cfg.Keep.Microseconds(), after, pruneStep, q.cfg.Keep.Microseconds())
 		err = scan(rows, err, func(r *sql.Rows) error {
 			var needed int

@@ -78,7 +78,7 @@ func (q *Queue) Put(ctx context.Context, p queue.Put) (leases []int64, err error
 		}
 	}
 	msg := *p.Message
-	msg.Created = time.Now()
+	msg.Created, msg.Recipients = time.Now(), len(p.Deliveries)
 	q.cache.put(&msg, p.LeaseFor > 0)
 	return leases, nil
 }
@@ -127,7 +127,7 @@ func (q *Queue) insertMessages(ctx context.Context, w querier, puts []*put) erro
 				flags |= flagUTF8
 			}
 			byNonce[p.nonce] = p
-			args = append(args, p.Message.ID, p.Message.Stream, p.Message.From, flags, p.Message.Recipients, len(p.Deliveries), p.nonce)
+			args = append(args, p.Message.ID, p.Message.Stream, p.Message.From, flags, len(p.Deliveries), len(p.Deliveries), p.nonce)
 		}
 		rows, err := w.query(ctx, q.text("message", size, func() string {
 			return "WITH v (id, stream, sender, flags, recipients, open, nonce) AS (VALUES " +

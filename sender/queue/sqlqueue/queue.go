@@ -54,7 +54,7 @@ type Queue struct {
 
 // Open makes a queue of a database: SQLite 3.37 or later, or PostgreSQL 13 or later; which of them, it finds out by itself. It brings the
 // schema up to date. The *sql.DB stays the host's, for its own tables too, and is closed by the host after the Queue (or see Config.CloseDB). It
-// must allow for four connections at least, of which the queue keeps one (SQLite) or two (PostgreSQL) to itself.
+// must allow for five connections at least, of which the queue keeps one (SQLite) or up to three (PostgreSQL) to itself.
 //
 // Errors are ErrConfig, ErrLocked, ErrNewer, or tell what the database said.
 func Open(ctx context.Context, db *sql.DB, cfg Config) (*Queue, error) {
@@ -102,8 +102,9 @@ func Open(ctx context.Context, db *sql.DB, cfg Config) (*Queue, error) {
 	return q, nil
 }
 
-// minConns is how many connections the queue needs, lest it wait for itself.
-const minConns = 4
+// minConns is how many connections are needed, lest the queue and the host's transactions wait for each other: two to write, one to listen, one to read,
+// one for the host.
+const minConns = 5
 
 // lockFile takes the lock beside a SQLite database that is a file.
 func (q *Queue) lockFile(ctx context.Context) error {
@@ -214,7 +215,7 @@ func (q *Queue) text(name string, rows int, make func() string) string {
 
 // How often the queue looks after itself.
 const (
-	lapseEvery      = 10 * time.Second
+	lapseEvery      = 10 * time.Second // with SQLite, where nobody else is: a minute
 	checkpointEvery = time.Second
 	pruneEvery      = time.Minute
 )
@@ -224,13 +225,13 @@ const (
 func (q *Queue) maintain() {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	lapse, prune := time.NewTicker(lapseEvery), time.NewTicker(pruneEvery)
+	often, seldom := checkpointEvery, time.Minute
+	if q.d.postgres {
+		often, seldom = q.cfg.OwnerTimeout/4, lapseEvery
+	}
+	lapse, prune := time.NewTicker(seldom), time.NewTicker(pruneEvery)
 	defer lapse.Stop()
 	defer prune.Stop()
-	often := checkpointEvery
-	if q.d.postgres {
-		often = q.cfg.OwnerTimeout / 4
-	}
 	tick := time.NewTicker(often)
 	defer tick.Stop()
 	var seen int64 // transactions as of the last checkpoint

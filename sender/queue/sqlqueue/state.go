@@ -99,7 +99,10 @@ func (s *State) replace(ctx context.Context, name string, version int64, value [
 		if o.unsure { // an earlier commit of this may have succeeded
 			var now int64
 			err := s.q.one(ctx, w, "SELECT version FROM repute_state WHERE kind = ? AND name = ?", key, &now)
-			if done = err == nil && now == fresh || err == sql.ErrNoRows && value == nil; done || err != nil && err != sql.ErrNoRows {
+			if done = err == nil && now == fresh || err == sql.ErrNoRows && value == nil; done {
+				return nil
+			}
+			if err != nil && err != sql.ErrNoRows {
 				return err
 			}
 		}
@@ -133,7 +136,7 @@ func (s *State) Load(ctx context.Context, fn func(name string, value []byte) err
 		var pairs []pair
 		err := s.q.reading(ctx, "state", func() error {
 			pairs = pairs[:0]
-			rows, err := s.q.pool.query(ctx, "SELECT name, value FROM repute_state WHERE kind = ? AND name > ? ORDER BY name LIMIT ?", string(s.kind), last, page)
+			rows, err := s.q.pool.query(ctx, "SELECT name, value FROM repute_state WHERE kind = ? AND name > ? ORDER BY name LIMIT {n}", string(s.kind), last, page)
 			return scan(rows, err, func(r *sql.Rows) error {
 				var p pair
 				if err := r.Scan(&p.name, &p.value); err != nil {
