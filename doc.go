@@ -20,6 +20,9 @@
 //     deps.go holds every interface that a host can replace.
 //   - [github.com/reputemail/repute/sender/queue] has the records of accepted mail and the queue in memory;
 //     [github.com/reputemail/repute/sender/queue/queuetest] checks a queue of your own.
+//   - [github.com/reputemail/repute/sender/queue/sqlitequeue] and [github.com/reputemail/repute/sender/queue/pgqueue] open a queue that
+//     survives, in a SQLite file or in PostgreSQL, by one call; [github.com/reputemail/repute/sender/queue/sqlqueue] makes one of a
+//     database that the host has opened itself.
 //   - [github.com/reputemail/repute/sender/sendertest] is a small internet for your tests: mail hosts with any behaviour,
 //     DNS, certificates, mailbox providers that judge a sender. In memory or on loopback.
 //
