@@ -74,6 +74,12 @@ type WarmupStorer interface {
 	WarmupStore() (store warmup.Store, owner string)
 }
 
+// Clock is the add-on of a Queue whose clock several processes share. The warm-up ledger that such a queue keeps goes by it.
+type Clock interface {
+	// Ahead is how far this process's clock is ahead of the queue's, as far as is known.
+	Ahead() time.Duration
+}
+
 // Transport opens SMTP sessions. [SMTP] makes one of a [*transport.Transport], for hosts that set its time-outs themselves.
 type Transport interface {
 	// Dial connects, greets, starts TLS and authenticates as t says. ctx ends it at once.

@@ -89,9 +89,9 @@ func (s *Sender) Enqueue(ctx context.Context, m Message) (Receipt, error) {
 var ErrNoTx = errors.New("sender: the queue has no transactions")
 
 // EnqueueTx accepts a message in a transaction of the host's, which is one of the queue's database: the message is sent if the host
-// commits, and only then. A message whose ID was accepted before leaves the transaction as it is, and gives a receipt that says Duplicate;
-// so a host that repeats a transaction, not knowing whether the first one was committed, gives the message an ID of its own. It is
-// noticed within a second after the commit, by this Sender or another one on the same queue, and its EventAccepted comes then. What gates
+// commits, and only then. A message whose ID was accepted before leaves the transaction as it is, and gives a receipt that says Duplicate.
+// So a host that may have to repeat a transaction gives the message the same ID each time, made of its order's number, say; the queue
+// remembers IDs for as long as it keeps settled mail. The message is noticed within a second after the commit, by this Sender or another one on the same queue, and its EventAccepted comes then. What gates
 // refuse is told at once. Errors are those of Enqueue, and ErrNoTx.
 func (s *Sender) EnqueueTx(ctx context.Context, tx *sql.Tx, m Message) (Receipt, error) {
 	q, ok := s.cfg.Queue.(TxQueue)

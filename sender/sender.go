@@ -260,6 +260,10 @@ func (s *Sender) Start(ctx context.Context) error {
 			return fmt.Errorf("sender: warm-up ledger: %w", err)
 		}
 		s.ledger, s.pacer, s.pacerObserver, s.preparer = ledger, ledger, ledger, ledger
+		if c, ok := s.cfg.Queue.(Clock); ok && s.cfg.WarmupStore == nil {
+			by := sharedLedger{ledger, c}
+			s.pacer, s.pacerObserver, s.preparer = by, by, by
+		}
 	}
 	run, abort := context.WithCancel(context.Background())
 	s.abort = abort

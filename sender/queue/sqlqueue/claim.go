@@ -26,6 +26,7 @@ const (
 // Claim implements sender.Queue.
 func (q *Queue) Claim(ctx context.Context, c queue.Claim) (queue.Claimed, error) {
 	var out queue.Claimed
+	var lapsed []queue.Lane
 	lease := newNonce()
 	o := &op{name: "claim", rows: c.Limit}
 	o.do = func(ctx context.Context, w *conn, o *op) error {
@@ -35,7 +36,8 @@ func (q *Queue) Claim(ctx context.Context, c queue.Claim) (queue.Claimed, error)
 				return err
 			}
 		}
-		if err := q.reclaimSome(ctx, w); err != nil {
+		var err error
+		if lapsed, err = q.reclaimSome(ctx, w); err != nil {
 			return err
 		}
 		if c.Expired {
@@ -50,6 +52,7 @@ func (q *Queue) Claim(ctx context.Context, c queue.Claim) (queue.Claimed, error)
 	if err := q.writer.write(ctx, o); err != nil {
 		return queue.Claimed{}, err
 	}
+	q.news.lanesAre(lapsed)
 	return out, nil
 }
 
@@ -116,36 +119,38 @@ func (q *Queue) lease(ctx context.Context, w *conn, c queue.Claim, lease int64, 
 	})
 }
 
-// lapsed is what becomes of a lease that nobody ended: the first time the delivery is ready again at once. When that happens to it
-// again and again it may be what brings the process down, so it waits, from ten seconds up to a quarter of an hour.
-const lapsed = `state = CASE WHEN losses = 0 THEN 0 ELSE 1 END, lease = 0, losses = losses + 1,
-	due = {now} + CASE WHEN losses = 0 THEN 0 WHEN losses > 7 THEN 900000000 ELSE {min}(900000000, 10000000 << (losses - 1)) END`
+// lapsed is what becomes of a lease that nobody ended: the delivery is ready again at once. When that happens to it for the fourth time in a row it may
+// be what brings processes down, so it waits then, from ten seconds up to a quarter of an hour.
+const lapsed = `state = CASE WHEN losses < 3 THEN 0 ELSE 1 END, lease = 0, losses = losses + 1,
+	due = {now} + CASE WHEN losses < 3 THEN 0 WHEN losses > 9 THEN 900000000 ELSE {min}(900000000, 10000000 << (losses - 3)) END`
 
-// reclaimSome ends leases that ran out, unless somebody looked for them a moment ago.
-func (q *Queue) reclaimSome(ctx context.Context, w *conn) error {
+// reclaimSome ends leases that ran out, unless somebody looked for them a moment ago. It returns the lanes of what is ready again, of which to tell
+// once that is committed.
+func (q *Queue) reclaimSome(ctx context.Context, w *conn) ([]queue.Lane, error) {
 	now := time.Now()
 	if q.reclaimed.Load() > now.Add(-reclaimEvery).UnixNano() {
-		return nil
+		return nil, nil
 	}
 	q.reclaimed.Store(now.UnixNano())
 	rows, err := w.query(ctx, "UPDATE repute_delivery SET "+lapsed+` WHERE seq {in}
 		SELECT seq FROM repute_delivery WHERE state = 2 AND due <= {now} ORDER BY due LIMIT {n} {skip}{end} RETURNING stream, domain, route`, reclaimLimit)
-	return q.tellLanes(rows, err)
+	return lanesOf(rows, err)
 }
 
-// tellLanes tells whoever watches of the lanes in rows.
-func (q *Queue) tellLanes(rows *sql.Rows, err error) error {
-	lanes := map[queue.Lane]bool{}
+// lanesOf reads lanes, each once.
+func lanesOf(rows *sql.Rows, err error) ([]queue.Lane, error) {
+	var lanes []queue.Lane
+	seen := map[queue.Lane]bool{}
 	err = scan(rows, err, func(r *sql.Rows) error {
 		var l queue.Lane
 		if err := r.Scan(&l.Stream, &l.Domain, &l.Route); err != nil {
 			return err
 		}
-		lanes[l] = true
+		if !seen[l] {
+			seen[l] = true
+			lanes = append(lanes, l)
+		}
 		return nil
 	})
-	for l := range lanes {
-		q.news.lane(l)
-	}
-	return err
+	return lanes, err
 }

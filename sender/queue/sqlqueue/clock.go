@@ -26,3 +26,7 @@ func (c *clock) observe(now int64) {
 func (c *clock) local(us int64) time.Time {
 	return time.UnixMicro(us).Add(time.Duration(c.ahead.Load()))
 }
+
+// Ahead is how far this process's clock is ahead of the database's: what it was at the latest statement that told the time, give or take a tenth of a
+// second. With SQLite it is 0.
+func (q *Queue) Ahead() time.Duration { return time.Duration(q.clock.ahead.Load()) }

@@ -35,10 +35,15 @@ type news struct {
 
 func newNews() *news { return &news{lanes: map[queue.Lane]bool{}, wake: make(chan struct{}, 1)} }
 
-// lane notes a lane to be told of.
-func (n *news) lane(l queue.Lane) {
+// lanesAre notes lanes to be told of. What is ready in them must be committed, or whoever hears of it would find nothing.
+func (n *news) lanesAre(lanes []queue.Lane) {
+	if len(lanes) == 0 {
+		return
+	}
 	n.mu.Lock()
-	n.lanes[l] = true
+	for _, l := range lanes {
+		n.lanes[l] = true
+	}
 	n.mu.Unlock()
 	n.look()
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+
+	"github.com/reputemail/repute/sender/queue"
 )
 
 // recover makes the deliveries ready that an earlier life of this process had leased. Only SQLite: the lock on the file says that
@@ -20,8 +22,12 @@ func (q *Queue) recover(ctx context.Context) error {
 // if it has been heard at least twice in a row, and not just come back together with all others after an outage of the database.
 func (q *Queue) beat(ctx context.Context) error {
 	n, err := q.run(ctx, "tell that this process is alive", func(ctx context.Context, w *conn) error {
-		_, err := w.exec(ctx, `INSERT INTO repute_owner (owner, expires) VALUES (?, {now} + CAST(? AS BIGINT))
-			ON CONFLICT (owner) DO UPDATE SET expires = excluded.expires`, q.owner, q.cfg.OwnerTimeout.Microseconds())
+		var now int64
+		err := q.one(ctx, w, `INSERT INTO repute_owner (owner, expires) VALUES (?, {now} + CAST(? AS BIGINT))
+			ON CONFLICT (owner) DO UPDATE SET expires = excluded.expires RETURNING {now}`, []any{q.owner, q.cfg.OwnerTimeout.Microseconds()}, &now)
+		if err == nil {
+			q.clock.observe(now)
+		}
 		return err
 	})
 	if err != nil || n > 0 {
@@ -54,15 +60,21 @@ func (q *Queue) beat(ctx context.Context) error {
 
 // takeOver ends the leases of an owner that is silent still.
 func (q *Queue) takeOver(ctx context.Context, owner string) error {
+	var lanes []queue.Lane
 	_, err := q.run(ctx, "take over", func(ctx context.Context, w *conn) error {
+		lanes = nil
 		n, err := w.exec(ctx, "DELETE FROM repute_owner WHERE owner = ? AND expires <= {now}", owner)
 		if err != nil || n == 0 {
 			return err // another one was quicker, or it is back
 		}
 		q.log.Warn("another process is silent: its deliveries are taken over", "owner", owner)
 		rows, err := w.query(ctx, "UPDATE repute_delivery SET "+lapsed+" WHERE state = 2 AND owner = ? RETURNING stream, domain, route", owner)
-		return q.tellLanes(rows, err)
+		lanes, err = lanesOf(rows, err)
+		return err
 	})
+	if err == nil {
+		q.news.lanesAre(lanes)
+	}
 	return err
 }
 

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/reputemail/repute/internal/filelock"
+	"github.com/reputemail/repute/sender/queue"
 )
 
 // Errors of Open.
@@ -25,7 +26,7 @@ var (
 // errCorrupt: the database holds what this package cannot have written.
 var errCorrupt = errors.New("the database holds what no queue has written")
 
-// Queue is a queue in a SQL database. It implements sender.Queue, and the add-ons TxQueue, Watcher, Finder and WarmupStorer. It is safe for
+// Queue is a queue in a SQL database. It implements sender.Queue, and the add-ons TxQueue, Watcher, Finder, WarmupStorer and Clock. It is safe for
 // concurrent use.
 type Queue struct {
 	db     *sql.DB
@@ -269,10 +270,15 @@ func (q *Queue) lapse(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	_, err = q.run(ctx, "end leases", func(ctx context.Context, w *conn) error {
+	var lanes []queue.Lane
+	_, err = q.run(ctx, "end leases", func(ctx context.Context, w *conn) (err error) {
 		q.reclaimed.Store(0)
-		return q.reclaimSome(ctx, w)
+		lanes, err = q.reclaimSome(ctx, w)
+		return err
 	})
+	if err == nil {
+		q.news.lanesAre(lanes)
+	}
 	return err
 }
 

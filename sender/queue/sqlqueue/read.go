@@ -189,34 +189,31 @@ func (q *Queue) Lanes(ctx context.Context) ([]queue.LaneStatus, error) {
 	err := q.reading(ctx, "lanes", func() error {
 		clear(lanes)
 		clear(oldest)
-		for _, text := range []string{
-			"SELECT stream, domain, route, 0, count(*), 0, min(seq) FROM repute_delivery WHERE state = 0 GROUP BY stream, domain, route",
-			"SELECT stream, domain, route, min(due) - {now}, count(*), 0, min(seq) FROM repute_delivery WHERE state = 1 GROUP BY stream, domain, route",
-			`SELECT stream, domain, route, 0, count(CASE WHEN due <= {now} THEN 1 END), count(CASE WHEN due > {now} THEN 1 END), min(seq)
-				FROM repute_delivery WHERE state = 2 GROUP BY stream, domain, route`,
-		} {
-			rows, err := q.pool.query(ctx, text)
-			err = scan(rows, err, func(r *sql.Rows) error {
-				var l queue.Lane
-				var next, seq int64
-				var waiting, inFlight int
-				if err := r.Scan(&l.Stream, &l.Domain, &l.Route, &next, &waiting, &inFlight, &seq); err != nil {
-					return err
-				}
-				s := at(l)
-				s.Waiting += waiting
-				s.InFlight += inFlight
-				if wait := max(0, time.Duration(next)*time.Microsecond); waiting > 0 && (s.Next < 0 || wait < s.Next) {
-					s.Next = wait
-				}
-				if o, ok := oldest[l]; !ok || seq < o {
-					oldest[l] = seq
-				}
-				return nil
-			})
-			if err != nil {
+		// One statement, so that what moves from one state to another meanwhile is counted once.
+		rows, err := q.pool.query(ctx, `SELECT stream, domain, route, 0, count(*), 0, min(seq) FROM repute_delivery WHERE state = 0 GROUP BY stream, domain, route
+			UNION ALL SELECT stream, domain, route, min(due) - {now}, count(*), 0, min(seq) FROM repute_delivery WHERE state = 1 GROUP BY stream, domain, route
+			UNION ALL SELECT stream, domain, route, 0, count(CASE WHEN due <= {now} THEN 1 END), count(CASE WHEN due > {now} THEN 1 END), min(seq)
+				FROM repute_delivery WHERE state = 2 GROUP BY stream, domain, route`)
+		err = scan(rows, err, func(r *sql.Rows) error {
+			var l queue.Lane
+			var next, seq int64
+			var waiting, inFlight int
+			if err := r.Scan(&l.Stream, &l.Domain, &l.Route, &next, &waiting, &inFlight, &seq); err != nil {
 				return err
 			}
+			s := at(l)
+			s.Waiting += waiting
+			s.InFlight += inFlight
+			if wait := max(0, time.Duration(next)*time.Microsecond); waiting > 0 && (s.Next < 0 || wait < s.Next) {
+				s.Next = wait
+			}
+			if o, ok := oldest[l]; !ok || seq < o {
+				oldest[l] = seq
+			}
+			return nil
+		})
+		if err != nil {
+			return err
 		}
 		return q.ages(ctx, lanes, oldest)
 	})

@@ -1,0 +1,51 @@
+package sender
+
+import (
+	"context"
+	"time"
+
+	"github.com/reputemail/repute/warmup"
+)
+
+// sharedLedger is the warm-up ledger by the clock of the queue: processes that share a ledger through its store must agree on the time, and
+// their own clocks may not.
+type sharedLedger struct {
+	ledger *warmup.Ledger
+	clock  Clock
+}
+
+// shared is a time of this process as one of the queue.
+func (s sharedLedger) shared(now time.Time) time.Time { return now.Add(-s.clock.Ahead()) }
+
+// own is a refusal by the queue's clock as one by this process's.
+func (s sharedLedger) own(r warmup.Reservation) warmup.Reservation {
+	if !r.Until.IsZero() {
+		r.Until = r.Until.Add(s.clock.Ahead())
+	}
+	return r
+}
+
+func (s sharedLedger) ReserveAt(now time.Time, p warmup.Path, n int) warmup.Reservation {
+	return s.own(s.ledger.ReserveAt(s.shared(now), p, n))
+}
+
+func (s sharedLedger) TryReserveAt(now time.Time, p warmup.Path, n int) (warmup.Reservation, bool) {
+	r, ready := s.ledger.TryReserveAt(s.shared(now), p, n)
+	return s.own(r), ready
+}
+
+func (s sharedLedger) PrepareAt(ctx context.Context, now time.Time, p warmup.Path, n int) {
+	s.ledger.PrepareAt(ctx, s.shared(now), p, n)
+}
+
+func (s sharedLedger) CommitAt(now time.Time, r warmup.Reservation) {
+	s.ledger.CommitAt(s.shared(now), r)
+}
+
+func (s sharedLedger) CancelAt(now time.Time, r warmup.Reservation) {
+	s.ledger.CancelAt(s.shared(now), r)
+}
+
+func (s sharedLedger) ObserveAt(now time.Time, p warmup.Path, o warmup.Outcome, n int) {
+	s.ledger.ObserveAt(s.shared(now), p, o, n)
+}
