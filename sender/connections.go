@@ -109,7 +109,7 @@ const yieldAfter = 10
 // keep makes a session idle, or closes it when it has done its share.
 func (d *dispatcher) keep(s *session) {
 	p := s.path
-	yields := len(d.starved) > 0 && s.sent >= yieldAfter
+	yields := s.sent >= yieldAfter && d.othersStarve(p)
 	if d.stopping || yields || p.limits.MessagesPerConnection > 0 && s.sent >= p.limits.MessagesPerConnection {
 		d.closeSession(s)
 		return
@@ -120,8 +120,16 @@ func (d *dispatcher) keep(s *session) {
 	if timeout == 0 || timeout > maxIdle {
 		timeout = maxIdle
 	}
-	s.alarm.ring = func(time.Time) { d.drop(s) }
+	if s.alarm.ring == nil {
+		s.alarm.ring = func(time.Time) { d.drop(s) }
+	}
 	d.setAlarm(&s.alarm, time.Now().Add(timeout))
+}
+
+// othersStarve reports whether another path than p waits for a connection of the process. If p is the only one, its open
+// sessions are what it waits for.
+func (d *dispatcher) othersStarve(p *path) bool {
+	return len(d.starved) > 1 || len(d.starved) == 1 && d.starved[0] != p
 }
 
 // maxIdle is how long a session stays open without mail: long enough for the next message of a burst, short enough not

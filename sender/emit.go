@@ -53,13 +53,17 @@ func (e *emitter) await() {
 // run hands events over until close, and then the rest.
 func (e *emitter) run() {
 	defer e.wg.Done()
+	var batch []Event
 	for {
+		clear(batch)
+		if cap(batch) > 2*maxPendingEvents {
+			batch = nil
+		}
 		e.mu.Lock()
 		for len(e.pending) == 0 && !e.closed {
 			e.wake.Wait()
 		}
-		batch := e.pending
-		e.pending = nil
+		batch, e.pending = e.pending, batch[:0]
 		done := e.closed && len(batch) == 0
 		e.mu.Unlock()
 		e.room.Broadcast()
@@ -96,34 +100,52 @@ func waitFor(ctx context.Context, wg *sync.WaitGroup) bool {
 // arrivals are the messages that are being enqueued: what becomes of one is not told before that it was accepted.
 type arrivals struct {
 	mu sync.Mutex
-	m  map[string]chan struct{}
+	m  map[string]*arrival
+}
+
+// arrival is one of them.
+type arrival struct {
+	told bool
+	over chan struct{} // closed when it was told; made by the first that waits
 }
 
 // begin notes that a message is about to be put, and returns what to call, once or more, when its acceptance was told.
 func (a *arrivals) begin(id string) (end func()) {
-	ch := make(chan struct{})
+	one := &arrival{}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.m == nil {
-		a.m = map[string]chan struct{}{}
+		a.m = map[string]*arrival{}
 	}
-	a.m[id] = ch
-	return sync.OnceFunc(func() {
+	a.m[id] = one
+	return func() {
 		a.mu.Lock()
-		if a.m[id] == ch {
+		defer a.mu.Unlock()
+		if one.told {
+			return
+		}
+		one.told = true
+		if a.m[id] == one {
 			delete(a.m, id)
 		}
-		a.mu.Unlock()
-		close(ch)
-	})
+		if one.over != nil {
+			close(one.over)
+		}
+	}
 }
 
 // wait waits while a message is being enqueued.
 func (a *arrivals) wait(id string) {
 	a.mu.Lock()
-	ch := a.m[id]
-	a.mu.Unlock()
-	if ch != nil {
-		<-ch
+	one := a.m[id]
+	if one == nil {
+		a.mu.Unlock()
+		return
 	}
+	if one.over == nil {
+		one.over = make(chan struct{})
+	}
+	over := one.over
+	a.mu.Unlock()
+	<-over
 }

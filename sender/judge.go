@@ -20,9 +20,11 @@ func (d *dispatcher) judge(a *attempt, results []transport.Result, err error) {
 	signals := make([]throttle.Signal, 0, 4)
 	for i := range a.group {
 		del := &a.group[i]
-		res := transport.Result{Reply: d.failure(errors.New("no result"), bounce.StageMail, "").Reply}
+		var res transport.Result
 		if i < len(results) {
 			res = results[i]
+		} else { // a Transport of the host's that breaks its contract
+			res.Reply = d.failure(errors.New("no result"), bounce.StageMail, "").Reply
 		}
 		reply := res.Reply
 		saw = saw || res.Accepted || reply.Stage.SawMessage() && !localRefusal(reply)

@@ -350,9 +350,7 @@ func (h *headerFacts) checkValues(from, date string) error {
 	if h.has&fieldFrom == 0 {
 		return badField("Data header From", "RFC 5322 section 3.6.2", "is missing")
 	}
-	// Display names in other charsets are the reader's business: only the addresses are checked.
-	parser := mail.AddressParser{WordDecoder: &mime.WordDecoder{CharsetReader: anyCharset}}
-	if list, err := parser.ParseList(from); err != nil {
+	if list, err := fromParser.ParseList(from); err != nil {
 		return badField("Data header From", "RFC 5322 section 3.4", "%s", strings.TrimPrefix(err.Error(), "mail: "))
 	} else if len(list) > 1 && h.has&fieldSender == 0 {
 		return badField("Data header From", "RFC 5322 section 3.6.2", "has %d addresses, which needs a Sender field", len(list))
@@ -376,6 +374,9 @@ func isDate(text string) bool {
 	_, err := mail.ParseDate(text)
 	return err == nil
 }
+
+// fromParser keeps no state. Display names in other charsets are the reader's business: only the addresses are checked.
+var fromParser = mail.AddressParser{WordDecoder: &mime.WordDecoder{CharsetReader: anyCharset}}
 
 // anyCharset takes every charset for what it is not.
 func anyCharset(_ string, r io.Reader) (io.Reader, error) { return r, nil }

@@ -5,8 +5,12 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
+	"hash"
 	"log/slog"
+	"slices"
 	"strings"
+	"sync"
+	"unicode/utf8"
 
 	"github.com/reputemail/repute/bounce"
 )
@@ -43,8 +47,14 @@ func (r *Recipient) UnmarshalText(text []byte) error {
 
 // redactor makes Recipients.
 type redactor struct {
-	key   []byte
-	plain bool
+	plain  bool
+	hashes *sync.Pool // of *keyedHash
+}
+
+// keyedHash is a hash with the redactor's key, and room to work in.
+type keyedHash struct {
+	mac hash.Hash
+	buf []byte
 }
 
 func newRedactor(key []byte, plain bool) redactor {
@@ -52,19 +62,28 @@ func newRedactor(key []byte, plain bool) redactor {
 		key = make([]byte, 32)
 		rand.Read(key) // never fails (crypto/rand)
 	}
-	return redactor{key: key, plain: plain}
+	return redactor{plain: plain, hashes: &sync.Pool{New: func() any { return &keyedHash{mac: hmac.New(sha256.New, key)} }}}
 }
 
 // reply takes addresses out of a reply: receivers like to repeat the recipient's, and some tell where it is forwarded to.
 func (r redactor) reply(in bounce.Reply, recipient string) bounce.Reply {
-	if r.plain || len(in.Lines) == 0 {
+	if r.plain {
 		return in
 	}
-	lines := make([]string, len(in.Lines))
+	var lines []string // a copy, once a line changes
 	for i, line := range in.Lines {
-		lines[i] = r.line(line, recipient)
+		redacted := r.line(line, recipient)
+		if redacted == line {
+			continue
+		}
+		if lines == nil {
+			lines = slices.Clone(in.Lines)
+		}
+		lines[i] = redacted
 	}
-	in.Lines = lines
+	if lines != nil {
+		in.Lines = lines
+	}
 	return in
 }
 
@@ -76,35 +95,46 @@ func (r redactor) line(line, recipient string) string {
 		line = strings.ReplaceAll(line, inner, hash)
 	}
 	var b strings.Builder
-	for line != "" {
-		i := strings.IndexFunc(line, inWord)
-		if i < 0 {
-			i = len(line)
+	kept := 0 // where what is not in b yet begins
+	for at := 0; at < len(line); {
+		length := strings.IndexFunc(line[at:], notInWord)
+		if length < 0 {
+			length = len(line) - at
 		}
-		b.WriteString(line[:i])
-		line = line[i:]
-		end := strings.IndexFunc(line, func(c rune) bool { return !inWord(c) })
-		if end < 0 {
-			end = len(line)
+		if length == 0 {
+			_, size := utf8.DecodeRuneInString(line[at:])
+			at += size
+			continue
 		}
-		word := line[:end]
-		line = line[end:]
+		word, shown := line[at:at+length], ""
 		switch trimmed := strings.Trim(word, ".'"); {
 		case strings.Contains(trimmed, "@"):
-			b.WriteString(strings.Replace(word, trimmed, r.recipient("", trimmed).shown, 1))
+			shown = strings.Replace(word, trimmed, r.recipient("", trimmed).shown, 1)
 		case len(local) > 2 && strings.EqualFold(trimmed, local):
-			shown, _, _ := strings.Cut(r.recipient("", recipient).shown, "@")
-			b.WriteString(strings.Replace(word, trimmed, shown, 1))
-		default:
-			b.WriteString(word)
+			hash, _, _ := strings.Cut(r.recipient("", recipient).shown, "@")
+			shown = strings.Replace(word, trimmed, hash, 1)
 		}
+		if shown != "" {
+			b.WriteString(line[kept:at])
+			b.WriteString(shown)
+			kept = at + length
+		}
+		at += length
 	}
+	if kept == 0 {
+		return line
+	}
+	b.WriteString(line[kept:])
 	return b.String()
 }
 
-// inWord reports whether a character may be part of an address in a text.
-func inWord(c rune) bool {
-	return c > ' ' && !strings.ContainsRune("<>()[]{},;:=/\"`|\u2018\u2019\u201c\u201d", c)
+// notInWord reports whether a character cannot be part of an address in a text.
+func notInWord(c rune) bool {
+	switch c {
+	case '<', '>', '(', ')', '[', ']', '{', '}', ',', ';', ':', '=', '/', '"', '`', '|', '\u2018', '\u2019', '\u201c', '\u201d':
+		return true
+	}
+	return c <= ' '
 }
 
 // recipient wraps an address. The hash is over its lower-case form, so that one mailbox has one hash.
@@ -113,9 +143,15 @@ func (r redactor) recipient(stream, address string) Recipient {
 	if r.plain {
 		return out
 	}
-	mac := hmac.New(sha256.New, r.key)
-	mac.Write([]byte(strings.ToLower(address)))
+	h := r.hashes.Get().(*keyedHash)
+	h.mac.Reset()
+	h.buf = append(h.buf[:0], strings.ToLower(address)...)
+	h.mac.Write(h.buf)
+	h.buf = h.mac.Sum(h.buf[:0])
+	size := len(h.buf)
 	_, domain, _ := strings.Cut(address[max(0, strings.LastIndexByte(address, '@')):], "@")
-	out.shown = hex.EncodeToString(mac.Sum(nil)[:8]) + "@" + domain
+	h.buf = append(append(hex.AppendEncode(h.buf, h.buf[:8]), '@'), domain...)
+	out.shown = string(h.buf[size:])
+	r.hashes.Put(h)
 	return out
 }

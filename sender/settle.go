@@ -2,6 +2,7 @@ package sender
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -62,6 +63,7 @@ func (t *settler) run(ctx context.Context) {
 	defer t.wg.Done()
 	batch := make([]settled, 0, maxBatch)
 	for first := range t.in {
+		clear(batch) // what it refers to may go
 		batch = append(batch[:0], first)
 	more:
 		for len(batch) < maxBatch {
@@ -117,15 +119,13 @@ func (t *settler) write(ctx context.Context, batch []settled) (lost []string, er
 
 // tell does what follows from settlements that are durable.
 func (t *settler) tell(ctx context.Context, batch []settled, lost []string) {
-	gone := make(map[string]bool, len(lost))
 	for _, id := range lost {
-		gone[id] = true
 		t.s.log.Warn("delivery was taken over by another process before it was settled", "delivery", id)
 	}
 	now := time.Now()
 	for i := range batch {
 		b := &batch[i]
-		if gone[b.ID] {
+		if slices.Contains(lost, b.ID) {
 			continue
 		}
 		if b.State == queue.Waiting {

@@ -25,7 +25,7 @@ type Counts struct {
 	Overflowed int64 `json:"overflowed"`
 }
 
-func (c *Counts) add(e Event) {
+func (c *Counts) add(e *Event) {
 	switch e.Type {
 	case EventDelivered:
 		c.Delivered++
@@ -123,9 +123,9 @@ func (s *stats) event(e Event) {
 		st.Refused++
 		return
 	}
-	st.add(e)
+	st.add(&e)
 	p := s.path(e.Path)
-	p.add(e)
+	p.add(&e)
 	if e.first() {
 		p.First++
 	}

@@ -192,7 +192,7 @@ func TestNewsOfLanes(t *testing.T) {
 		if n := mx.Inbox().Len(); n != 0 {
 			t.Error("it was taken from its owner")
 		}
-		time.Sleep(12 * time.Second)
+		time.Sleep(62 * time.Second)
 		if n := mx.Inbox().Len(); n != 1 {
 			t.Errorf("%d arrived", n)
 		}

@@ -64,6 +64,8 @@ var cases = []struct {
 	{"put with a lease is claimed already", (*suite).putLeased},
 	{"a claim is exclusive", (*suite).exclusive},
 	{"claims go by priority then age", (*suite).order},
+	{"a retry keeps its place by age", (*suite).retryOrder},
+	{"what cannot be stored is refused", (*suite).invalid},
 	{"lanes are apart", (*suite).lanes},
 	{"a lease runs out", (*suite).leaseRunsOut},
 	{"a lease is renewed", (*suite).renewed},
@@ -234,6 +236,42 @@ func (s *suite) order() {
 		if more := want.Deliveries[0].ID != low.Deliveries[0].ID; got.More != more || got.Next != 0 {
 			s.Errorf("after %s: more %v in %v", want.Deliveries[0].ID, got.More, got.Next)
 		}
+	}
+}
+
+func (s *suite) retryOrder() {
+	first, second := s.put(1, nil), s.put(1, nil)
+	d := s.claim(lane, 1).Deliveries[0]
+	s.settle(0, queue.Settlement{ID: d.ID, Lease: d.Lease, State: queue.Waiting, After: time.Second, Began: true})
+	third := s.put(1, nil)
+	time.Sleep(1100 * time.Millisecond)
+	for _, want := range []queue.Put{first, second, third} {
+		if got := s.claim(lane, 1); len(got.Deliveries) != 1 || got.Deliveries[0].ID != want.Deliveries[0].ID {
+			s.Fatalf("claimed %+v, want %s", got.Deliveries, want.Deliveries[0].ID)
+		}
+	}
+}
+
+func (s *suite) invalid() {
+	for name, change := range map[string]func(*queue.Put){
+		"Message":     func(p *queue.Put) { p.Message = nil },
+		"Message.ID":  func(p *queue.Put) { p.Message = &queue.Message{} },
+		"Deliveries":  func(p *queue.Put) { p.Deliveries = nil },
+		"MessageID":   func(p *queue.Put) { p.Deliveries[0].MessageID = "other" },
+		"ID":          func(p *queue.Put) { p.Deliveries[1].ID = p.Deliveries[0].ID },
+		"ExpireAfter": func(p *queue.Put) { p.ExpireAfter = time.Millisecond },
+	} {
+		p := queue.Put{Message: &queue.Message{ID: "m", Recipients: 2}, ExpireAfter: time.Hour}
+		for n := range 2 {
+			p.Deliveries = append(p.Deliveries, queue.Delivery{ID: queue.DeliveryID("m", n+1), MessageID: "m", Lane: lane, Recipient: "x@example.com"})
+		}
+		change(&p)
+		if _, err := s.q.Put(s.ctx, p); !errors.Is(err, queue.ErrInvalid) || !strings.Contains(err.Error(), name) {
+			s.Errorf("%s: %v", name, err)
+		}
+	}
+	if _, err := s.q.Get(s.ctx, "m"); !errors.Is(err, queue.ErrNotFound) {
+		s.Errorf("something was stored: %v", err)
 	}
 }
 

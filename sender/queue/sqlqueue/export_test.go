@@ -86,5 +86,8 @@ func Doubt(q *Queue, away bool, calls func()) {
 	q.writer.start()
 }
 
+// Lapse looks for leases that ran out, as the queue does every now and then.
+func Lapse(q *Queue) error { return q.lapse(context.Background()) }
+
 // Resign gives back what a queue has leased, as Close does.
 func Resign(q *Queue) error { return q.resign(context.Background()) }

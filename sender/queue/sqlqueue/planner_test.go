@@ -22,7 +22,7 @@ var (
 	planForm   = regexp.MustCompile(`^\s*(SELECT|UPDATE|DELETE|WITH)\b`)
 	insertForm = regexp.MustCompile(`\bINSERT INTO\b`)
 	holderForm = regexp.MustCompile(`\$(\d+)`)
-	markForm   = regexp.MustCompile(`\?|\{now\}`)
+	markForm   = regexp.MustCompile(`\?|\{now\}|\{n\}`)
 	// PostgreSQL's clock, as version 13 and as later ones write it.
 	clockForm = regexp.MustCompile(`\(\((?i:EXTRACT\(epoch FROM|date_part\('epoch'::text,) statement_timestamp\(\)\) \* '1000000'::(?:numeric|double precision)\)\)::bigint`)
 )

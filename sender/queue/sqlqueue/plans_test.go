@@ -23,7 +23,7 @@ var samples = []struct {
 	{"WHERE d.state = 0 AND d.stream = ?", []string{"'news'", "'example.com'", "''", "11"}},
 	{"WHERE state = 1 AND stream = ? AND domain = ? AND route = ? AND due <= {now}", []string{"'news'", "'example.com'", "''", "256"}},
 	{"SELECT due - {now}", []string{"'news'", "'example.com'", "''"}},
-	{"WHERE state = 2 AND due <= {now} ORDER BY due LIMIT ?", []string{"256"}},
+	{"WHERE state = 2 AND due <= {now} ORDER BY due LIMIT {n}", []string{"256"}},
 	{"d.state < 2 AND d.expires <= {now}", []string{"256"}},
 	{"AND stream = ? AND domain = ? AND route > ?", []string{"'news'", "'example.com'", "''", "1000"}},
 	{"AND stream = ? AND domain > ?", []string{"'news'", "'example.com'", "1000"}},
@@ -32,7 +32,7 @@ var samples = []struct {
 	{"ON d.seq = (m.seq << 20) + CAST(? AS BIGINT)", []string{"1", "'fill-7'"}},
 	{"ON d.seq BETWEEN m.seq << 20", []string{"'fill-7'"}},
 	{"JOIN repute_body b", []string{"'fill-7'"}},
-	{"FROM repute_message WHERE seq > ? ORDER BY seq LIMIT ?", []string{"1000000", "0", "500", "1000000"}},
+	{"FROM repute_message WHERE seq > ? ORDER BY seq LIMIT {n}", []string{"1000000", "0", "500", "1000000"}},
 	{"FROM repute_state WHERE kind = ? AND name > ?", []string{"'suppression'", "''", "1000"}},
 }
 
@@ -63,15 +63,15 @@ var documented = []struct{ title, statement string }{
 	{"Claim: when the next one is due", "SELECT due - {now}"},
 	{"Claim: the leases, four at a time", "owner = ?, due = {now} + ? WHERE seq IN (?, ?, ?, ?)"},
 	{"Claim: what expired, in any lane", "d.state < 2 AND d.expires <= {now}"},
-	{"Leases that ran out", "WHERE state = 2 AND due <= {now} ORDER BY due LIMIT ?"},
+	{"Leases that ran out", "WHERE state = 2 AND due <= {now} ORDER BY due LIMIT {n}"},
 	{"Settle: the messages, four at a time", "FROM repute_message WHERE id IN (?, ?, ?, ?)"},
 	{"Settle: the deliveries, one at a time", "WITH v (item"},
 	{"Due: the lanes after a domain that hold ready deliveries", "state = 0 AND stream = ? AND domain > ?"},
 	{"Message", "JOIN repute_body b"},
 	{"Get: one delivery", "ON d.seq = (m.seq << 20) + CAST(? AS BIGINT)"},
-	{"Prune: which of the next 500 messages can be forgotten", "FROM repute_message WHERE seq > ? ORDER BY seq LIMIT ?"},
+	{"Prune: which of the next 500 messages can be forgotten", "FROM repute_message WHERE seq > ? ORDER BY seq LIMIT {n}"},
 	{"Prune: a message's deliveries", "DELETE FROM repute_delivery WHERE seq BETWEEN"},
-	{"Lanes: what is ready", "0, count(*), 0, min(seq)"},
+	{"Lanes", "0, count(*), 0, min(seq)"},
 }
 
 // TestPlans: every statement has its index, with an empty database, with one that holds 20,000 deliveries, with and without statistics of it, and with
@@ -287,6 +287,7 @@ var briefs = []struct {
 }{
 	{regexp.MustCompile(`\(extract\(epoch FROM statement_timestamp\(\)\) \* 1000000\)::bigint`), "now"},
 	{regexp.MustCompile(`d\.stream, d\.domain.*?d\.history`), "…"},
+	{regexp.MustCompile(`LIMIT CAST\(\? AS INTEGER\)`), "LIMIT ?"},
 	{regexp.MustCompile(`(?s)\(VALUES .*?\)\s*UPDATE`), "(VALUES …) UPDATE"},
 	{regexp.MustCompile(`(?s)due = \S+ \+ CASE .*? END WHERE`), "due = … WHERE"},
 	{regexp.MustCompile(`(?s)(attempts = ).*?\s+FROM v`), "… FROM v"},
@@ -297,7 +298,12 @@ var briefs = []struct {
 func brief(s sqlqueue.Statement) string {
 	text := s.Text
 	if marks, i := markForm.FindAllString(s.Source, -1), 0; !strings.Contains(text, "$") && strings.Count(text, "?") == len(marks) {
-		text = markForm.ReplaceAllStringFunc(text, func(string) string { i++; return strings.Trim(marks[i-1], "{}") })
+		text = markForm.ReplaceAllStringFunc(text, func(string) string {
+			if i++; marks[i-1] == "{now}" {
+				return "now"
+			}
+			return "?"
+		})
 	}
 	for _, b := range briefs {
 		text = b.form.ReplaceAllString(text, b.by)
@@ -307,7 +313,7 @@ func brief(s sqlqueue.Statement) string {
 	for word := range strings.SplitSeq(strings.TrimSpace(text), " ") {
 		switch {
 		case b.Len() == 0:
-		case depth == 0 && slices.Contains([]string{"FROM", "WHERE", "SET", "ORDER", "GROUP", "RETURNING", "UPDATE"}, word) && !strings.HasSuffix(b.String(), "DELETE") &&
+		case depth == 0 && slices.Contains([]string{"FROM", "WHERE", "SET", "ORDER", "GROUP", "RETURNING", "UPDATE", "UNION"}, word) && !strings.HasSuffix(b.String(), "DELETE") &&
 			!strings.HasSuffix(b.String(), "FOR"):
 			b.WriteString("\n  ")
 		default:

@@ -15,6 +15,8 @@ const (
 // Prune forgets the messages all of whose deliveries were settled longer ago than Config.Keep. The queue does that by itself every minute; a
 // host calls it only to have it done now. It goes from the oldest message on, in small steps, until it comes to one that is younger.
 func (q *Queue) Prune(ctx context.Context) error {
+	q.pruning.Lock() // SQLite gives the number of a forgotten message to a new one, which another Prune would forget as well
+	defer q.pruning.Unlock()
 	var after int64
 	for {
 		var seqs []int64

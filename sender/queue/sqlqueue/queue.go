@@ -44,6 +44,7 @@ type Queue struct {
 	texts     sync.Map // of textKey: statements that are made for a number of rows
 	reclaimed atomic.Int64
 	beats     int // successful ones in a row; of the goroutine that beats
+	pruning   sync.Mutex
 
 	mu      sync.Mutex
 	stmts   map[string]*sql.Stmt // of the pool

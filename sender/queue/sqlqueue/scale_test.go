@@ -60,7 +60,7 @@ func TestClaimLooksAtTheSamePages(t *testing.T) {
 		"WHERE d.state = 0 AND d.stream = ?": 1 + limit + 1, // and the message of each row
 		"SELECT due - {now}":                 1,
 		"WHERE state = 1 AND stream = ? AND domain = ? AND route = ? AND due <= {now}":          1,
-		"WHERE state = 2 AND due <= {now} ORDER BY due LIMIT ?":                                 1,
+		"WHERE state = 2 AND due <= {now} ORDER BY due LIMIT {n}":                               1,
 		"SELECT seq FROM repute_delivery WHERE state = 2 AND due <= {now} ORDER BY due LIMIT 1": 1,
 	}
 	args := []string{"'news'", "'example.com'", "''", strconv.Itoa(limit + 1)}
@@ -76,7 +76,7 @@ func TestClaimLooksAtTheSamePages(t *testing.T) {
 				if !strings.Contains(s.Source, part) {
 					continue
 				}
-				n := strings.Count(s.Source, "?")
+				n := len(markForm.FindAllString(s.Source, -1)) - strings.Count(s.Source, "{now}")
 				use := args[:n]
 				if n == 1 {
 					use = []string{"256"}

@@ -114,6 +114,7 @@ func everything(t testing.TB, db database) *sqlqueue.Queue {
 		must(t, q.Prune(bg))
 		return count(t, q, "SELECT count(*) FROM repute_message") < 10
 	})
+	must(t, sqlqueue.Lapse(q))
 	sqlqueue.Silence(q)
 
 	// Connections break in a commit, and callers go away.

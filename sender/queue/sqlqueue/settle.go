@@ -111,10 +111,8 @@ func (q *Queue) applySettles(ctx context.Context, w querier, ops []*op) error {
 		return err
 	}
 	for _, o := range ops {
-		if o.unsure {
-			if err := q.confirm(ctx, w, o.settle); err != nil {
-				return err
-			}
+		if err := q.confirm(ctx, w, o.settle); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -258,7 +256,8 @@ func (q *Queue) dropBodies(ctx context.Context, w querier, rows []*settleRow) er
 	})
 }
 
-// confirm finds out which settlements an earlier commit of the same call has written.
+// confirm finds out which settlements were written before: by an earlier commit of the same call, or by an earlier call with the same
+// settlement, whose caller had not waited for it or did not get to know.
 func (q *Queue) confirm(ctx context.Context, w querier, s *settle) error {
 	for i := range s.rows {
 		r := &s.rows[i]

@@ -1,0 +1,104 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/reputemail/repute/examples/internal/show"
+)
+
+// progress shows how far the load is.
+type progress struct {
+	screen  *show.Screen
+	load    *load
+	began   time.Time
+	once    sync.Once
+	quit    chan struct{}
+	running sync.WaitGroup
+}
+
+// How often there is something to see.
+const (
+	tick       = 100 * time.Millisecond
+	plainEvery = 50 // ticks, elsewhere than on a terminal
+)
+
+// watch begins to show progress; stop ends it, and may be called twice.
+func watch(screen *show.Screen, l *load) *progress {
+	p := &progress{screen: screen, load: l, began: time.Now(), quit: make(chan struct{})}
+	p.running.Go(p.run)
+	return p
+}
+
+func (p *progress) stop() {
+	p.once.Do(func() { close(p.quit) })
+	p.running.Wait()
+}
+
+func (p *progress) run() {
+	ticker := time.NewTicker(tick)
+	defer ticker.Stop()
+	for n := 1; ; n++ {
+		select {
+		case <-ticker.C:
+		case <-p.quit:
+			p.screen.Draw(p.lines())
+			p.screen.Keep()
+			return
+		}
+		switch {
+		case p.screen.Live():
+			p.screen.Draw(p.lines())
+		case n%plainEvery == 0:
+			p.screen.Print(p.words())
+		}
+	}
+}
+
+// The layout of the bars.
+const (
+	nameCol  = 10
+	countCol = 22
+	maxBar   = 50
+)
+
+// lines are a bar for each phase.
+func (p *progress) lines() []string {
+	lines := []string{p.bar("accepted", p.load.accepted.Load()), p.bar("delivered", p.load.delivered.Load())}
+	if p.load.o.bare {
+		lines = append(lines, p.bar("bare loop", p.load.barely.Load()))
+	}
+	if failed, deferred := p.load.failed.Load(), p.load.deferred.Load(); failed+deferred > 0 {
+		lines = append(lines, p.screen.Style(show.Yellow, fmt.Sprintf("%d failed, %d attempts deferred", failed, deferred)))
+	}
+	return lines
+}
+
+func (p *progress) bar(name string, done int64) string {
+	width := min(maxBar, p.screen.Width()-nameCol-countCol-2)
+	bar := p.screen.Style(show.Green, show.Bar(width, int(done), p.load.o.messages))
+	return fmt.Sprintf("%-*s %s %d of %d", nameCol, name, bar, done, p.load.o.messages)
+}
+
+// printer is the screen as a place for log lines.
+type printer struct{ screen *show.Screen }
+
+// Write implements io.Writer.
+func (p printer) Write(line []byte) (int, error) {
+	return len(line), p.screen.Print(show.Clean(strings.TrimSuffix(string(line), "\n")))
+}
+
+// words are the progress in one line.
+func (p *progress) words() string {
+	l := p.load
+	text := fmt.Sprintf("%5.0f s: of %d messages %d accepted, %d delivered", time.Since(p.began).Seconds(), l.o.messages, l.accepted.Load(), l.delivered.Load())
+	if failed, deferred := l.failed.Load(), l.deferred.Load(); failed+deferred > 0 {
+		text += fmt.Sprintf(", %d failed, %d attempts deferred", failed, deferred)
+	}
+	if barely := l.barely.Load(); barely > 0 {
+		text += fmt.Sprintf("; %d by the bare loop", barely)
+	}
+	return text
+}
