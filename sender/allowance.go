@@ -80,7 +80,7 @@ func (d *dispatcher) awaited(p *path, n int, now time.Time) obstacle {
 }
 
 // answered notes that the pacer had an answer.
-func (p *path) answered() { p.patience, p.preparedFor = time.Time{}, 0 }
+func (p *path) answered() { p.patience, p.preparedFor, p.useful = time.Time{}, 0, true }
 
 // scarceFor is the obstacle that the latest refusal makes for those who come now.
 func (p *path) scarceFor(now time.Time) obstacle {
@@ -97,6 +97,7 @@ func (d *dispatcher) prepare(p *path, n int, now time.Time) {
 	if p.preparing {
 		return
 	}
+	p.useful = false
 	p.preparing = d.spawn(func() {
 		ctx, cancel := context.WithTimeout(d.ctx, prepareTime)
 		defer cancel()
@@ -116,7 +117,9 @@ func (d *dispatcher) prepare(p *path, n int, now time.Time) {
 		end := time.Now()
 		d.mu.Lock()
 		defer d.unlock()
-		p.preparing, p.prepared, p.preparedFor = false, end, n
+		if p.preparing, p.prepared = false, end; !p.useful { // else others have used up meanwhile what it brought
+			p.preparedFor = n
+		}
 		if p.cold.len() > 0 {
 			d.setEarlier(&p.coldAt, end)
 		}

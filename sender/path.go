@@ -30,6 +30,7 @@ type path struct {
 	preparing   bool      // the pacer's store is being asked; the end of it serves cold
 	prepared    time.Time // when it was last asked
 	preparedFor int       // for how many; 0 if there was an answer since
+	useful      bool      // there was an answer since the latest preparation began
 	patience    time.Time // until when mail waits for the answer rather than go elsewhere; zero when the latest one was ready
 
 	starved  bool // in line for a connection of the process

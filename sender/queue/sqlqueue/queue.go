@@ -215,6 +215,13 @@ func (q *Queue) text(name string, rows int, make func() string) string {
 	return s
 }
 
+// PostgreSQL plans what it reads for a table that is empty when it is new, and keeps to that until it has statistics. Autovacuum may take minutes to
+// make the first ones, so the queue has them made after so many of its transactions, ten times as many, and so on.
+const (
+	analyzeFirst = 100
+	analyzeLast  = 100_000
+)
+
 // How often the queue looks after itself.
 const (
 	lapseEvery      = 10 * time.Second // with SQLite, where nobody else is: a minute
@@ -237,6 +244,7 @@ func (q *Queue) maintain() {
 	tick := time.NewTicker(often)
 	defer tick.Stop()
 	var seen int64 // transactions as of the last checkpoint
+	analyze := int64(analyzeFirst)
 	for {
 		var what string
 		var err error
@@ -246,6 +254,11 @@ func (q *Queue) maintain() {
 		case <-tick.C:
 			if q.d.postgres {
 				what, err = "beat", q.beat(ctx)
+				if n := q.writer.commits.Load(); n >= analyze && analyze <= analyzeLast {
+					analyze *= 10
+					_, analyzeErr := q.db.ExecContext(ctx, "ANALYZE repute_message, repute_body, repute_delivery, repute_news, repute_state")
+					err = errors.Join(err, analyzeErr)
+				}
 			} else if n := q.writer.commits.Load(); n != seen {
 				seen = n
 				what, err = "checkpoint", q.checkpoint(ctx)
