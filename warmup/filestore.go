@@ -13,6 +13,8 @@ import (
 	"sync"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/reputemail/repute/internal/filelock"
 )
 
 // FileStore is a Store in one file, for one process. A write appends one line with all that changed, and syncs the file; updates that
@@ -26,7 +28,7 @@ import (
 type FileStore struct {
 	path string
 	disk disk
-	lock *fileLock
+	lock *filelock.Lock
 
 	mu      sync.Mutex
 	values  map[string][]byte // what is in the file; replaced and changed by drain only
@@ -64,14 +66,17 @@ var ErrLocked = errors.New("warmup: file is in use by another process")
 func OpenFile(path string) (*FileStore, error) { return openFile(path, osDisk{}) }
 
 func openFile(path string, d disk) (*FileStore, error) {
-	lock, err := lockFile(path + ".lock")
+	lock, err := filelock.Take(path + ".lock")
+	if errors.Is(err, filelock.ErrLocked) {
+		err = ErrLocked
+	}
 	if err != nil {
 		return nil, fmt.Errorf("warmup: open %s: %w", path, err)
 	}
 	s := &FileStore{path: path, disk: d, lock: lock}
 	s.idle.L = &s.mu
 	if err := s.read(); err != nil {
-		lock.release()
+		lock.Release()
 		return nil, fmt.Errorf("warmup: open %s: %w", path, err)
 	}
 	return s, nil
@@ -300,5 +305,5 @@ func (s *FileStore) Close() error {
 	for s.writing {
 		s.idle.Wait()
 	}
-	return s.lock.release()
+	return s.lock.Release()
 }

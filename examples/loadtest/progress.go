@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/reputemail/repute/examples/internal/show"
@@ -11,51 +10,33 @@ import (
 
 // progress shows how far the load is.
 type progress struct {
-	screen  *show.Screen
-	load    *load
-	began   time.Time
-	once    sync.Once
-	quit    chan struct{}
-	running sync.WaitGroup
+	screen *show.Screen
+	load   *load
+	began  time.Time
+	ticks  show.Ticks
 }
 
-// How often there is something to see.
-const (
-	tick       = 100 * time.Millisecond
-	plainEvery = 50 // ticks, elsewhere than on a terminal
-)
+// plainEvery is after how many ticks there is something to read elsewhere than on a terminal.
+const plainEvery = 50
 
 // watch begins to show progress; stop ends it, and may be called twice.
 func watch(screen *show.Screen, l *load) *progress {
-	p := &progress{screen: screen, load: l, began: time.Now(), quit: make(chan struct{})}
-	p.running.Go(p.run)
+	p := &progress{screen: screen, load: l, began: time.Now()}
+	p.ticks.Start(func(n int, last bool) {
+		switch {
+		case last:
+			p.screen.Draw(p.lines())
+			p.screen.Keep()
+		case p.screen.Live():
+			p.screen.Draw(p.lines())
+		case n%plainEvery == plainEvery-1:
+			p.screen.Print(p.words())
+		}
+	})
 	return p
 }
 
-func (p *progress) stop() {
-	p.once.Do(func() { close(p.quit) })
-	p.running.Wait()
-}
-
-func (p *progress) run() {
-	ticker := time.NewTicker(tick)
-	defer ticker.Stop()
-	for n := 1; ; n++ {
-		select {
-		case <-ticker.C:
-		case <-p.quit:
-			p.screen.Draw(p.lines())
-			p.screen.Keep()
-			return
-		}
-		switch {
-		case p.screen.Live():
-			p.screen.Draw(p.lines())
-		case n%plainEvery == 0:
-			p.screen.Print(p.words())
-		}
-	}
-}
+func (p *progress) stop() { p.ticks.Stop() }
 
 // The layout of the bars.
 const (

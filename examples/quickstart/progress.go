@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"sync"
 	"time"
 
 	"github.com/reputemail/repute/examples/internal/show"
@@ -17,21 +16,16 @@ type progress struct {
 	screen *show.Screen
 	why    explainer
 
-	once    sync.Once
-	quit    chan struct{}
-	running sync.WaitGroup
-	told    int // news that were printed
+	ticks show.Ticks
+	told  int // news that were printed
 }
 
-// How often there is something to see.
-const (
-	tick       = 100 * time.Millisecond
-	plainEvery = 10 // ticks
-)
+// plainEvery is after how many ticks there is something to read elsewhere than on a terminal.
+const plainEvery = 10
 
 // watch begins to show progress; stop ends it.
 func watch(s *sender.Sender, count *tally, screen *show.Screen) *progress {
-	p := &progress{s: s, count: count, screen: screen, quit: make(chan struct{})}
+	p := &progress{s: s, count: count, screen: screen}
 	screen.Print(
 		fmt.Sprintf("%d messages go to fake providers on this machine: from %s, which is", count.want, coldAddr),
 		fmt.Sprintf("cold and being warmed up, with overflow to %s, which is warm.", warmAddr),
@@ -39,31 +33,20 @@ func watch(s *sender.Sender, count *tally, screen *show.Screen) *progress {
 		"here, where they take minutes by default.",
 		"",
 	)
-	p.running.Go(p.run)
+	p.ticks.Start(func(n int, last bool) {
+		if last {
+			p.why.look(p.s, "", p.screen)
+		}
+		p.show(last || n%plainEvery == 0)
+		if last {
+			p.screen.Keep()
+		}
+	})
 	return p
 }
 
 // stop shows the last state and ends.
-func (p *progress) stop() {
-	p.once.Do(func() { close(p.quit) })
-	p.running.Wait()
-}
-
-func (p *progress) run() {
-	ticker := time.NewTicker(tick)
-	defer ticker.Stop()
-	for n := 0; ; n++ {
-		p.show(n%plainEvery == 0)
-		select {
-		case <-ticker.C:
-		case <-p.quit:
-			p.why.look(p.s, "", p.screen)
-			p.show(true)
-			p.screen.Keep()
-			return
-		}
-	}
-}
+func (p *progress) stop() { p.ticks.Stop() }
 
 // show draws the block on a terminal; elsewhere it prints the news, and a line about each stream when it is due.
 func (p *progress) show(due bool) {
