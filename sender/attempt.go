@@ -234,17 +234,23 @@ func (d *dispatcher) compose(a *attempt) (msg *queue.Message, header []byte, ok 
 		why = WaitSigner
 		header, err = d.s.sign(d.ctx, a.lane.stream, msg)
 	}
+	// Its leases were lost while this process stood still. What stands behind it in the lane is not to wait for that.
+	gone := why == WaitQueue && errors.Is(err, queue.ErrNotFound)
 	d.mu.Lock()
 	if err == nil {
 		a.lane.pause = 0
-	} else if d.ctx.Err() == nil {
+	} else if d.ctx.Err() == nil && !gone {
 		d.hold(a.lane, why, err)
 	}
 	d.mu.Unlock()
 	if err == nil {
 		return msg, header, true
 	}
-	if d.ctx.Err() == nil {
+	switch {
+	case d.ctx.Err() != nil:
+	case gone:
+		d.s.log.Warn("message is gone before its attempt: another process has settled it", "message", a.group[0].MessageID)
+	default:
 		d.s.log.Error("message cannot be read or signed", "message", a.group[0].MessageID, "err", err)
 	}
 	for _, del := range a.group {

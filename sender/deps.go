@@ -30,8 +30,8 @@ type Queue interface {
 	// a time. A lane that does not exist is empty, not an error. Claiming nothing is not an error.
 	Claim(ctx context.Context, c queue.Claim) (queue.Claimed, error)
 	// Settle ends or renews leases. It is durable when it returns nil, and all or nothing when it returns an error, so
-	// that it can be called again with the same batch. Deliveries whose lease is not theirs any more are left alone
-	// and their IDs returned.
+	// that it can be called again with the same batch: what an earlier call has written, although it returned an error, is
+	// neither written again nor lost. Deliveries whose lease is not theirs any more are left alone and their IDs returned.
 	Settle(ctx context.Context, batch []queue.Settlement) (lost []string, err error)
 	Backlog
 }

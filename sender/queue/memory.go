@@ -44,6 +44,7 @@ type memMessage struct {
 type record struct {
 	Delivery
 	seq   int64
+	held  int64         // the latest lease, unless it ran out
 	slot  [numHeaps]int // index in the heap of that kind, or -1
 	owner *memLane
 }
@@ -181,7 +182,9 @@ func (q *Memory) Settle(ctx context.Context, batch []Settlement) (lost []string,
 	for _, s := range batch {
 		r := q.records[s.ID]
 		if r == nil || r.State != InFlight || r.Lease != s.Lease {
-			lost = append(lost, s.ID)
+			if r == nil || r.State != s.State || r.held != s.Lease { // else it was made already
+				lost = append(lost, s.ID)
+			}
 			continue
 		}
 		if s.Began {
@@ -293,6 +296,7 @@ func (r *record) claimed(now time.Time) Delivery {
 func (q *Memory) take(r *record, until time.Time) {
 	q.lease++
 	r.Lease, r.State, r.Due = q.lease, InFlight, until
+	r.held = r.Lease
 	r.owner.inFlight++
 	heap.Push(&q.leased, r)
 }
@@ -313,7 +317,7 @@ func (q *Memory) reclaim(now time.Time) {
 	for q.leased.Len() > 0 && !q.leased.items[0].Due.After(now) {
 		r := heap.Pop(&q.leased).(*record)
 		r.owner.inFlight--
-		r.State, r.Lease = Waiting, 0
+		r.State, r.Lease, r.held = Waiting, 0, 0
 		heap.Push(&r.owner.waiting, r)
 		if r.slot[heapExpiry] < 0 {
 			heap.Push(&q.expiry, r)

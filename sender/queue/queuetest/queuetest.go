@@ -70,6 +70,7 @@ var cases = []struct {
 	{"a lease runs out", (*suite).leaseRunsOut},
 	{"a lease is renewed", (*suite).renewed},
 	{"a lost lease settles nothing", (*suite).lostLease},
+	{"a settlement that is repeated is made once", (*suite).settledAgain},
 	{"a wait is not an attempt", (*suite).waitIsNoAttempt},
 	{"a retry waits in its lane", (*suite).retry},
 	{"history keeps the latest records", (*suite).history},
@@ -333,6 +334,19 @@ func (s *suite) lostLease() {
 	s.settle(1, queue.Settlement{ID: "nobody/1", Lease: 1, State: queue.Bounced})
 	if got := s.state(d.ID); got.State != queue.Delivered || got.Attempts != 1 {
 		s.Errorf("settled twice: %+v", got)
+	}
+}
+
+func (s *suite) settledAgain() {
+	s.put(1, nil)
+	for _, state := range []queue.State{queue.Waiting, queue.Delivered} {
+		d := s.one(lane)
+		for range 2 {
+			s.settle(0, queue.Settlement{ID: d.ID, Lease: d.Lease, State: state, Began: true, Record: &queue.Attempt{Route: "r1"}})
+		}
+	}
+	if d := s.state("m1/1"); d.State != queue.Delivered || d.Attempts != 2 || len(d.History) != 2 {
+		s.Errorf("%s, %d attempts, %d records", d.State, d.Attempts, len(d.History))
 	}
 }
 

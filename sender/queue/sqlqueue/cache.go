@@ -15,23 +15,35 @@ type cache struct {
 	mu    sync.Mutex
 	bytes int64
 	items map[string]*list.Element
-	order list.List // of *queue.Message, the latest first
+	order list.List // of *cached, the latest first
+}
+
+// cached is a message with its number. An ID may name another message later on, when the first is long forgotten.
+type cached struct {
+	msg *queue.Message
+	seq int64
 }
 
 func newCache(max int64) *cache { return &cache{max: max, items: map[string]*list.Element{}} }
 
 // put takes a message in; soon says that it is about to be sent.
-func (c *cache) put(m *queue.Message, soon bool) {
+func (c *cache) put(m *queue.Message, seq int64, soon bool) {
 	size := int64(len(m.Data))
 	if size > c.max {
 		return
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if _, ok := c.items[m.ID]; ok || !soon && c.bytes+size > c.max {
+	if e := c.items[m.ID]; e != nil {
+		if e.Value.(*cached).seq == seq {
+			return
+		}
+		c.remove(e)
+	}
+	if !soon && c.bytes+size > c.max {
 		return
 	}
-	c.items[m.ID] = c.order.PushFront(m)
+	c.items[m.ID] = c.order.PushFront(&cached{m, seq})
 	c.bytes += size
 	for c.bytes > c.max {
 		c.remove(c.order.Back())
@@ -42,9 +54,18 @@ func (c *cache) get(id string) *queue.Message {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if e := c.items[id]; e != nil {
-		return e.Value.(*queue.Message)
+		return e.Value.(*cached).msg
 	}
 	return nil
+}
+
+// check forgets a message if its ID is that of another one now.
+func (c *cache) check(id string, seq int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if e := c.items[id]; e != nil && e.Value.(*cached).seq != seq {
+		c.remove(e)
+	}
 }
 
 // drop forgets a message.
@@ -57,7 +78,7 @@ func (c *cache) drop(id string) {
 }
 
 func (c *cache) remove(e *list.Element) {
-	m := c.order.Remove(e).(*queue.Message)
+	m := c.order.Remove(e).(*cached).msg
 	delete(c.items, m.ID)
 	c.bytes -= int64(len(m.Data))
 }

@@ -104,6 +104,7 @@ func (q *Queue) lease(ctx context.Context, w *conn, c queue.Claim, lease int64, 
 	until := time.Now().Add(c.LeaseFor)
 	for _, f := range got {
 		f.State, f.Lease, f.Due = queue.InFlight, lease, until
+		q.cache.check(f.MessageID, f.seq>>shift)
 		out.Deliveries = append(out.Deliveries, f.Delivery)
 	}
 	return q.d.each(len(got), func(from, size int) error {

@@ -6,6 +6,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 )
 
@@ -21,6 +22,8 @@ type conn struct {
 	c     *sql.Conn
 	stmts map[string]*sql.Stmt
 	now   time.Time // SQLite: the time of the transaction
+
+	broken bool // not to be used again
 }
 
 // statementTime is how long one statement may take where a network is between. SQLite's need no limit, and are not given one:
@@ -47,6 +50,8 @@ func (q *Queue) openConn(ctx context.Context) (*conn, error) {
 		set = []string{
 			"SET enable_seqscan = off", "SET enable_bitmapscan = off", "SET enable_sort = off", "SET plan_cache_mode = force_generic_plan",
 			"SET synchronous_commit = on", "SET jit = off",
+			// A process that stands still, or is cut off, holds its locks no longer than its leases.
+			"SET idle_in_transaction_session_timeout = " + strconv.FormatInt(q.cfg.OwnerTimeout.Milliseconds(), 10),
 		}
 	}
 	for _, s := range set {
@@ -130,9 +135,10 @@ func (w *conn) commit(ctx context.Context) error {
 	return err
 }
 
-func (w *conn) rollback(ctx context.Context) error {
+// rollback ends the transaction. If it cannot, nobody knows what state the connection is in.
+func (w *conn) rollback(ctx context.Context) {
 	_, err := w.c.ExecContext(ctx, "ROLLBACK")
-	return err
+	w.broken = err != nil
 }
 
 // hostTx is a transaction of the host's.

@@ -158,7 +158,7 @@ func (d *dialect) fault(err error) fault {
 	if d.postgres {
 		state := sqlState(err)
 		switch {
-		case state == "", strings.HasPrefix(state, "08"), state == "57P01", state == "57P02", state == "57P03", state == "53300":
+		case state == "", strings.HasPrefix(state, "08"), state == "57P01", state == "57P02", state == "57P03", state == "53300", state == "25P03":
 			return faultLost // without a state it does not come from the server
 		case state == "40001", state == "40P01", state == "55P03":
 			return faultBusy

@@ -127,7 +127,7 @@ func TestBrokenConnectionsPostgres(t *testing.T) {
 // workers are how many tests run at the same time, which mostly wait for the disk.
 const workers = 4
 
-// untilThrough runs a test for 1, 2, 3 and so on, until that is too high for a fault to happen.
+// untilThrough runs a test for 1, 2, 3 and so on (in short mode for 7, 14 and so on), until that is too high for a fault to happen.
 func untilThrough(t *testing.T, run func(t *testing.T, n int) (hit bool)) {
 	var next, faults atomic.Int64
 	var through atomic.Bool
@@ -136,6 +136,9 @@ func untilThrough(t *testing.T, run func(t *testing.T, n int) (hit bool)) {
 		wg.Go(func() {
 			for !through.Load() {
 				n := int(next.Add(1))
+				if testing.Short() {
+					n *= 7
+				}
 				hit := false
 				if ok := t.Run(fmt.Sprint(n), func(t *testing.T) { hit = run(t, n) }); !ok || !hit {
 					through.Store(true)

@@ -161,7 +161,10 @@ func (q *Queue) takeNews(ctx context.Context) ([]queue.Delivery, error) {
 		}
 		return err
 	}})
-	return out, err
+	if err != nil { // they are news still
+		return nil, err
+	}
+	return out, nil
 }
 
 // listen looks whenever the database notifies. When that breaks it begins again.

@@ -58,18 +58,31 @@ func (q *Queue) beat(ctx context.Context) error {
 	return nil
 }
 
-// takeOver ends the leases of an owner that is silent still.
+// takeOver ends the leases of an owner that is silent still. It waits for nobody: the owner may stand still in the middle of a
+// transaction, and hold locks. What it has locked is taken over later, when the server has ended its session.
 func (q *Queue) takeOver(ctx context.Context, owner string) error {
 	var lanes []queue.Lane
 	_, err := q.run(ctx, "take over", func(ctx context.Context, w *conn) error {
 		lanes = nil
-		n, err := w.exec(ctx, "DELETE FROM repute_owner WHERE owner = ? AND expires <= {now}", owner)
-		if err != nil || n == 0 {
-			return err // another one was quicker, or it is back
+		var expired int64
+		switch err := q.one(ctx, w, "SELECT expires FROM repute_owner WHERE owner = ? AND expires <= {now} {skip}", []any{owner}, &expired); err {
+		case nil:
+		case sql.ErrNoRows: // another one is quicker, or it is back
+			return nil
+		default:
+			return err
 		}
 		q.log.Warn("another process is silent: its deliveries are taken over", "owner", owner)
-		rows, err := w.query(ctx, "UPDATE repute_delivery SET "+lapsed+" WHERE state = 2 AND owner = ? RETURNING stream, domain, route", owner)
-		lanes, err = lanesOf(rows, err)
+		rows, err := w.query(ctx, "UPDATE repute_delivery SET "+lapsed+` WHERE seq {in}
+			SELECT seq FROM repute_delivery WHERE state = 2 AND owner = ? {skip}{end} RETURNING stream, domain, route`, owner)
+		if lanes, err = lanesOf(rows, err); err != nil {
+			return err
+		}
+		var left int64
+		if err := q.one(ctx, w, "SELECT seq FROM repute_delivery WHERE state = 2 AND owner = ? LIMIT 1", []any{owner}, &left); err != sql.ErrNoRows {
+			return err
+		}
+		_, err = w.exec(ctx, "DELETE FROM repute_owner WHERE owner = ?", owner)
 		return err
 	})
 	if err == nil {

@@ -55,7 +55,8 @@ func stateNumber(s queue.State) int {
 }
 
 // Put implements sender.Queue. Calls at the same time share a transaction. When ctx ends while the transaction is under way, Put
-// waits some seconds for its end; if it then returns ctx's error although the transaction succeeds, the message is taken out again.
+// waits some seconds for its end. If it returns an error although the transaction succeeds, or may have, the message is taken out again as soon as
+// the database allows.
 func (q *Queue) Put(ctx context.Context, p queue.Put) (leases []int64, err error) {
 	if err := p.Validate(); err != nil {
 		return nil, err
@@ -79,7 +80,7 @@ func (q *Queue) Put(ctx context.Context, p queue.Put) (leases []int64, err error
 	}
 	msg := *p.Message
 	msg.Created, msg.Recipients = time.Now(), len(p.Deliveries)
-	q.cache.put(&msg, p.LeaseFor > 0)
+	q.cache.put(&msg, one.seq, p.LeaseFor > 0)
 	return leases, nil
 }
 
@@ -198,15 +199,23 @@ func (q *Queue) insertRest(ctx context.Context, w querier, puts []*put) error {
 	})
 }
 
-// unput takes a message out again that was put for a caller who has gone away with an error. What others have claimed already stays.
+// unput takes a message out again that was put for a caller who was told an error. What others have claimed already stays.
 func (q *Queue) unput(ctx context.Context, w querier, p *put) error {
+	var seq int64
+	switch err := q.one(ctx, w, "SELECT seq FROM repute_message WHERE id = ? AND nonce = ?", []any{p.Message.ID, p.nonce}, &seq); err {
+	case nil:
+	case sql.ErrNoRows: // it never was there
+		return nil
+	default:
+		return err
+	}
 	var claimed int64
 	err := q.one(ctx, w, "SELECT count(*) FROM repute_delivery WHERE seq BETWEEN ? AND ? AND (state <> ? OR lease <> ?)",
-		[]any{p.seq << shift, (p.seq+1)<<shift - 1, openState(p.LeaseFor), leaseOf(p)}, &claimed)
+		[]any{seq << shift, (seq+1)<<shift - 1, openState(p.LeaseFor), leaseOf(p)}, &claimed)
 	if err != nil || claimed > 0 {
 		return err
 	}
-	return q.forget(ctx, w, []int64{p.seq})
+	return q.forget(ctx, w, []int64{seq})
 }
 
 func openState(leaseFor time.Duration) int {

@@ -101,6 +101,9 @@ func Open(ctx context.Context, db *sql.DB, cfg Config) (*Queue, error) {
 		return nil, err
 	}
 	q.wg.Go(q.maintain)
+	if d.postgres {
+		q.wg.Go(q.keepAlive)
+	}
 	return q, nil
 }
 
@@ -229,19 +232,19 @@ const (
 	pruneEvery      = time.Minute
 )
 
-// maintain does what has to be done by the clock, until Close: saying that this process is alive, ending leases that ran out, pruning, moving
-// SQLite's log into its file.
+// maintain does what has to be done by the clock, until Close: ending leases that ran out, pruning, moving SQLite's log into its file, gathering
+// PostgreSQL's statistics.
 func (q *Queue) maintain() {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	often, seldom := checkpointEvery, time.Minute
+	seldom := time.Minute
 	if q.d.postgres {
-		often, seldom = q.cfg.OwnerTimeout/4, lapseEvery
+		seldom = lapseEvery
 	}
 	lapse, prune := time.NewTicker(seldom), time.NewTicker(pruneEvery)
 	defer lapse.Stop()
 	defer prune.Stop()
-	tick := time.NewTicker(often)
+	tick := time.NewTicker(checkpointEvery)
 	defer tick.Stop()
 	var seen int64 // transactions as of the last checkpoint
 	analyze := int64(analyzeFirst)
@@ -252,14 +255,12 @@ func (q *Queue) maintain() {
 		case <-q.closing:
 			return
 		case <-tick.C:
-			if q.d.postgres {
-				what, err = "beat", q.beat(ctx)
-				if n := q.writer.commits.Load(); n >= analyze && analyze <= analyzeLast {
-					analyze *= 10
-					_, analyzeErr := q.db.ExecContext(ctx, "ANALYZE repute_message, repute_body, repute_delivery, repute_news, repute_state")
-					err = errors.Join(err, analyzeErr)
-				}
-			} else if n := q.writer.commits.Load(); n != seen {
+			n := q.writer.commits.Load()
+			if q.d.postgres && n >= analyze && analyze <= analyzeLast {
+				analyze *= 10
+				what = "analyze"
+				_, err = q.db.ExecContext(ctx, "ANALYZE repute_message, repute_body, repute_delivery, repute_news, repute_state")
+			} else if !q.d.postgres && n != seen {
 				seen = n
 				what, err = "checkpoint", q.checkpoint(ctx)
 			}
@@ -270,6 +271,23 @@ func (q *Queue) maintain() {
 		}
 		if err != nil {
 			q.log.Error("queue cannot look after itself", "what", what, "err", err)
+		}
+	}
+}
+
+// keepAlive says that this process is alive, until Close. Its goroutine does nothing else: pruning may take minutes, and the others would take
+// this process for dead.
+func (q *Queue) keepAlive() {
+	tick := time.NewTicker(q.cfg.OwnerTimeout / 4)
+	defer tick.Stop()
+	for {
+		select {
+		case <-q.closing:
+			return
+		case <-tick.C:
+		}
+		if err := q.beat(context.Background()); err != nil {
+			q.log.Error("queue cannot tell that this process is alive", "err", err)
 		}
 	}
 }

@@ -124,12 +124,13 @@ func (q *Queue) Message(ctx context.Context, id string) (*queue.Message, error) 
 		return m, nil
 	}
 	m := &queue.Message{ID: id}
+	var seq int64
 	err := q.reading(ctx, "message", func() error {
 		var flags int
 		var created int64
-		err := q.one(ctx, q.pool, `SELECT m.stream, m.sender, m.flags, m.recipients, m.created, b.data
+		err := q.one(ctx, q.pool, `SELECT m.seq, m.stream, m.sender, m.flags, m.recipients, m.created, b.data
 			FROM repute_message m JOIN repute_body b ON b.message = m.seq WHERE m.id = ?`, []any{id},
-			&m.Stream, &m.From, &flags, &m.Recipients, &created, &m.Data)
+			&seq, &m.Stream, &m.From, &flags, &m.Recipients, &created, &m.Data)
 		m.EightBit, m.UTF8 = flags&flagEightBit != 0, flags&flagUTF8 != 0
 		m.Created = q.clock.local(created)
 		return err
@@ -141,7 +142,7 @@ func (q *Queue) Message(ctx context.Context, id string) (*queue.Message, error) 
 		return nil, err
 	}
 	if m.Recipients > 1 { // it will be wanted again
-		q.cache.put(m, true)
+		q.cache.put(m, seq, true)
 	}
 	return m, nil
 }

@@ -221,7 +221,7 @@ func (w *writer) settle(c *conn, batch []*op) *conn {
 			return c
 		}
 		f := w.q.d.fault(err)
-		if f == faultLost && c != nil {
+		if c != nil && (f == faultLost || c.broken) {
 			c.discard()
 			c = nil
 		}
@@ -280,16 +280,19 @@ func (w *writer) explain(o *op, err error) error {
 // errCaller marks errors that are the caller's own and returned as they are.
 var errCaller = errors.New("caller")
 
-// finish ends an op. If its caller has gone away with an error, what was written for it is taken back.
+// undoFor is how long it is tried to take back what a caller was told an error about.
+const undoFor = 5 * time.Minute
+
+// finish ends an op. If its caller is told an error, what was written for it, or may have been, is taken back.
 func (w *writer) finish(o *op, err error) {
 	o.mu.Lock()
 	abandoned := o.state == opAbandoned
 	o.state, o.err = opDone, err
 	o.mu.Unlock()
 	close(o.done)
-	if abandoned && err == nil && o.undo != nil {
+	if o.undo != nil && (abandoned && err == nil || err != nil && o.unsure) {
 		undo := o.undo
-		undo.done, undo.until = make(chan struct{}), time.Now().Add(w.q.cfg.RetryFor)
+		undo.done, undo.until = make(chan struct{}), time.Now().Add(undoFor)
 		w.push(undo)
 	}
 }
@@ -306,9 +309,7 @@ func (w *writer) transact(c *conn, batch []*op) (committing bool, err error) {
 		return false, err
 	}
 	if err := w.apply(ctx, c, batch); err != nil {
-		if rollbackErr := c.rollback(ctx); rollbackErr != nil && w.q.d.fault(err) != faultLost {
-			return false, fmt.Errorf("%w (and rolling back: %w)", err, rollbackErr)
-		}
+		c.rollback(ctx)
 		return false, err
 	}
 	if err := c.commit(ctx); err != nil {

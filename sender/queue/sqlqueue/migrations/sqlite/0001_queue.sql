@@ -1,6 +1,6 @@
--- What the recipients of one submission share. seq orders messages by age; id is the host's, and tells duplicates.
+-- What the recipients of one submission share. seq orders messages by age, and is never used again; id is the host's, and tells duplicates.
 CREATE TABLE repute_message (
-	seq        INTEGER PRIMARY KEY,
+	seq        INTEGER PRIMARY KEY AUTOINCREMENT,
 	id         TEXT    NOT NULL UNIQUE,
 	stream     TEXT    NOT NULL,
 	sender     TEXT    NOT NULL, -- reverse-path
