@@ -61,8 +61,8 @@ type Watcher interface {
 	Watch(ctx context.Context, tell func(queue.News)) error
 }
 
-// Finder is the add-on of a Queue that finds its lanes faster than by counting what is in them.
-type Finder interface {
+// LaneFinder is the add-on of a Queue that finds its lanes faster than by counting what is in them.
+type LaneFinder interface {
 	// Due lists all lanes that hold waiting deliveries, in any order.
 	Due(ctx context.Context) ([]queue.LaneDue, error)
 }

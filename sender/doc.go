@@ -7,7 +7,7 @@
 //  1. Describe in a [Config] its routes (ways out), pools (which routes a stream may use, and where overflow goes) and
 //     streams (classes of mail with a signer, a deadline and a weight).
 //  2. [New] checks it, [Sender.Start] begins to send, [Sender.Stop] drains.
-//  3. [Sender.Enqueue] hands over a [Message]; when it returns nil the queue has it. [Sender.Send] also waits for the outcome.
+//  3. [Sender.Enqueue] hands over a [Message]; when it returns nil the queue has it. [Sender.EnqueueTx] does so in a transaction of the host's. [Sender.Send] also waits for the outcome.
 //  4. An [Observer] is told every [Event]; [Sender.Explain] says why a message waits; [Sender.Stats] counts.
 //
 // # The way of a message
@@ -24,8 +24,8 @@
 //     their route, since greylisting remembers the address, unless the verdict was about the route.
 //  5. Acquire a connection and a message token. Streams that contend for a path are served by weight, and within a stream
 //     its lanes in turn.
-//  6. Attempt. The gates are asked once more. The lease that claimed the delivery already holds its next try, so a crash
-//     loop cannot hammer a receiver.
+//  6. Attempt. The gates are asked once more. The lease keeps other processes away meanwhile. A durable queue lets a delivery
+//     whose lease is lost again and again wait longer each time, so a crash loop cannot hammer a receiver.
 //  7. Connect, or reuse a session to the same hosts. A session that the receiver has closed in the meantime is no attempt.
 //  8. Sign, once for each message however many recipients.
 //  9. Transact: deliveries of one message in one lane share a transaction. Every reply line is kept, with its stage.

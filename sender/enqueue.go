@@ -89,7 +89,8 @@ func (s *Sender) Enqueue(ctx context.Context, m Message) (Receipt, error) {
 var ErrNoTx = errors.New("sender: the queue has no transactions")
 
 // EnqueueTx accepts a message in a transaction of the host's, which is one of the queue's database: the message is sent if the host
-// commits, and only then. A message whose ID was accepted before leaves the transaction as it is, and gives a receipt that says Duplicate.
+// commits, and only then. A transaction of another database fails, or puts the mail there if that has a queue too. With SQLite it
+// holds up all other writes until it ends: do not call Enqueue or Send within it. A message whose ID was accepted before leaves the transaction as it is, and gives a receipt that says Duplicate.
 // So a host that may have to repeat a transaction gives the message the same ID each time, made of its order's number, say; the queue
 // remembers IDs for as long as it keeps settled mail. The message is noticed within a second after the commit, by this Sender or another one on the same queue, and its EventAccepted comes then. What gates
 // refuse is told at once. Errors are those of Enqueue, and ErrNoTx.

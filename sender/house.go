@@ -59,7 +59,7 @@ func (d *dispatcher) look(ctx context.Context) {
 const lookStep = 256
 
 func (d *dispatcher) find(ctx context.Context) ([]queue.LaneDue, error) {
-	if f, ok := d.s.cfg.Queue.(Finder); ok {
+	if f, ok := d.s.cfg.Queue.(LaneFinder); ok {
 		return f.Due(ctx)
 	}
 	lanes, err := d.s.cfg.Queue.Lanes(ctx)

@@ -78,29 +78,66 @@ func (t *settler) run(ctx context.Context) {
 			}
 		}
 		lost, err := t.write(ctx, batch)
-		t.mu.Lock()
-		for i := range batch {
-			delete(t.open, batch[i].ID)
-		}
-		t.mu.Unlock()
+		overtaken := t.close(batch, lost)
 		if err != nil {
 			t.s.log.Error("settlements are lost: their deliveries will be attempted again", "count", len(batch), "err", err)
 			continue
 		}
 		t.tell(ctx, batch, lost)
+		t.giveBack(ctx, overtaken)
 		t.s.events.await()
 	}
 }
 
-// write settles a batch, again and again until it is durable, or once more when ctx has ended.
+// close forgets settlements that were written. It returns what is to be done about those whose deliveries were claimed anew meanwhile: that claim was not used
+// (see unwritten), and nobody else would end its lease.
+func (t *settler) close(batch []settled, lost []string) (overtaken []settled) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for i := range batch {
+		b := batch[i]
+		if lease := t.open[b.ID]; lease != b.Lease {
+			if b.Lease = lease; !slices.Contains(lost, b.ID) { // written, and due again before we heard of it
+				b.Settlement = queue.Settlement{ID: b.ID, Lease: lease, State: queue.Waiting, Route: b.lane.Route}
+			}
+			overtaken = append(overtaken, b)
+		}
+		delete(t.open, b.ID)
+	}
+	return overtaken
+}
+
+// giveBack ends leases that nobody uses.
+func (t *settler) giveBack(ctx context.Context, overtaken []settled) {
+	if len(overtaken) == 0 {
+		return
+	}
+	list := make([]queue.Settlement, len(overtaken))
+	for i := range overtaken {
+		list[i] = overtaken[i].Settlement
+	}
+	limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTime)
+	defer cancel()
+	if _, err := t.s.cfg.Queue.Settle(limit, list); err != nil {
+		t.s.log.Error("queue does not take back leases; they run out by themselves", "count", len(list), "err", err)
+		return
+	}
+	for i := range overtaken {
+		if b := &overtaken[i]; b.State == queue.Waiting {
+			t.s.dispatch.expect(b.lane, time.Now().Add(b.After))
+		}
+	}
+}
+
+// write settles a batch, again and again until it is durable, or once more when ctx has ended. It notes the leases with which it did.
 func (t *settler) write(ctx context.Context, batch []settled) (lost []string, err error) {
 	list := make([]queue.Settlement, len(batch))
 	for pause := 10 * time.Millisecond; ; pause = min(2*pause, queueRetry) {
 		last := ctx.Err() != nil
 		t.mu.Lock()
 		for i := range batch {
+			batch[i].Lease = t.open[batch[i].ID]
 			list[i] = batch[i].Settlement
-			list[i].Lease = t.open[list[i].ID]
 		}
 		t.mu.Unlock()
 		limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTime)

@@ -42,7 +42,7 @@ func survive(ctx context.Context, o options, screen *show.Screen, logger *slog.L
 		return nil, err
 	}
 	progress := watch(screen, o, host, host.confirmed)
-	screen.Print("A process that is killed again and again does it. Mail that was in flight at two kills is held back",
+	screen.Print("A process that is killed again and again does it. Mail that was in flight at four kills in a row is held back",
 		"for ten seconds, since it may be what kills: so the end can take a while.", "")
 	crashes, err := live(ctx, o, host, screen)
 	progress.stop()

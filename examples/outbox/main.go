@@ -44,7 +44,7 @@
 // the first process and counts. At the end a table compares the orders in the database with the mail that arrived: nothing is missing, no
 // order that was rolled back has mail, each duplicate is explained by the kill that caused it, and what the queue was known to have as delivered
 // was not sent again. Mail that was in flight when a process died goes
-// out again at once; the second time that this happens to it, it waits for ten seconds, since it may be what kills.
+// out again at once; when this happens to it for the fourth time in a row, it waits for ten seconds, since it may be what kills.
 //
 // The shop is in main.go, shop.go and store.go, which is all that a service needs. The rest makes the demonstration: the customers' mail
 // host (mailhost.go), the kills (fuse.go, crashes.go) and what is shown (report.go, progress.go).

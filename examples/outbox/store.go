@@ -37,7 +37,7 @@ func openStore(ctx context.Context, o options, logger *slog.Logger) (q *sqlqueue
 	return q, nil
 }
 
-// forgotten is the state of mail that was settled so long ago that the queue has forgotten it (sqlqueue.Config.Keep).
+// forgotten is the state of mail that was settled so long ago that the queue has forgotten it (sqlqueue.Config.Retention).
 const forgotten queue.State = "forgotten"
 
 // audit reads all orders, with the state of their mail.

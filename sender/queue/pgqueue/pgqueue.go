@@ -7,6 +7,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
@@ -16,7 +17,7 @@ import (
 
 // Open opens the queue in the database that dsn names, a URL or keywords as pgx understands them. Its tables are in the schema that comes first in the
 // search_path, which must exist. Close of the Queue closes its database too, which is there as Queue.DB for the host's own tables.
-// Errors are those of sqlqueue.Open, or say what is wrong with dsn. cfg.Listen is set here.
+// A server that does not answer within ten seconds is an error. Errors are those of sqlqueue.Open, or say what is wrong with dsn. cfg.Listen is set here.
 //
 // The queue's connections must be its own for as long as they last: with PgBouncer, pool sessions, not transactions.
 func Open(ctx context.Context, dsn string, cfg sqlqueue.Config) (*sqlqueue.Queue, error) {
@@ -27,9 +28,18 @@ func Open(ctx context.Context, dsn string, cfg sqlqueue.Config) (*sqlqueue.Queue
 	if config.RuntimeParams["application_name"] == "" {
 		config.RuntimeParams["application_name"] = "repute"
 	}
+	if config.ConnectTimeout == 0 {
+		config.ConnectTimeout = connectTime
+	}
 	db := stdlib.OpenDB(*config)
 	db.SetMaxOpenConns(16)
 	db.SetMaxIdleConns(8)
+	ping, cancel := context.WithTimeout(ctx, connectTime)
+	defer cancel()
+	if err := db.PingContext(ping); err != nil {
+		db.Close()
+		return nil, fmt.Errorf("pgqueue: connect: %w", err)
+	}
 	cfg.CloseDB = true
 	cfg.Listen = Listen(db)
 	q, err := sqlqueue.Open(ctx, db, cfg)
@@ -39,6 +49,9 @@ func Open(ctx context.Context, dsn string, cfg sqlqueue.Config) (*sqlqueue.Queue
 	}
 	return q, nil
 }
+
+// connectTime is how long connecting may take, unless dsn says otherwise (connect_timeout), and how long Open waits for it.
+const connectTime = 10 * time.Second
 
 // Listen is for Config.Listen of a database opened with pgx's database/sql driver. It takes a connection of its own.
 func Listen(db *sql.DB) func(ctx context.Context, channel string, heard func()) error {

@@ -5,16 +5,20 @@ package sqlitequeue
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
+	"os"
 	"path/filepath"
+	"strings"
 
 	_ "modernc.org/sqlite" // the driver "sqlite"
 
 	"github.com/reputemail/repute/sender/queue/sqlqueue"
 )
 
-// Open opens the queue in a file, which is made if it is not there. Its folder must exist. Beside the file SQLite keeps path-wal and path-shm, and the
+// Open opens the queue in a file, which is made if it is not there, for its owner alone to read. Its folder must exist. Beside the file SQLite keeps path-wal and path-shm, and the
 // queue path.lock. Errors are those of sqlqueue.Open.
 func Open(path string) (*sqlqueue.Queue, error) {
 	return OpenConfig(context.Background(), path, sqlqueue.Config{})
@@ -30,7 +34,7 @@ func OpenConfig(ctx context.Context, path string, cfg sqlqueue.Config) (*sqlqueu
 	q, err := sqlqueue.Open(ctx, db, cfg)
 	if err != nil {
 		db.Close()
-		return nil, err
+		return nil, fmt.Errorf("sqlitequeue: %s: %w", path, err)
 	}
 	return q, nil
 }
@@ -45,11 +49,26 @@ func OpenDB(path string) (*sql.DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("sqlitequeue: path: %w", err)
 	}
+	// A new file is the owner's alone: there will be mail in it. One that is there is not touched, since closing it would end SQLite's locks.
+	f, err := os.OpenFile(abs, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	switch {
+	case err == nil:
+		err = f.Close()
+	case errors.Is(err, fs.ErrExist):
+		err = nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("sqlitequeue: %w", err)
+	}
+	slashes := filepath.ToSlash(abs)
+	if !strings.HasPrefix(slashes, "/") { // C:/
+		slashes = "/" + slashes
+	}
 	options := url.Values{
 		"_txlock": {"immediate"},
 		"_pragma": {"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)"},
 	}
-	u := url.URL{Scheme: "file", Path: filepath.ToSlash(abs), RawQuery: options.Encode()}
+	u := url.URL{Scheme: "file", Path: slashes, RawQuery: options.Encode()}
 	db, err := sql.Open("sqlite", u.String())
 	if err != nil {
 		return nil, fmt.Errorf("sqlitequeue: %w", err)

@@ -19,16 +19,16 @@ type Config struct {
 	// OwnerTimeout is how long a process may be silent before the others take over its deliveries (PostgreSQL). A process
 	// tells that it is alive four times as often. At least a second. Defaults to one minute.
 	OwnerTimeout time.Duration
-	// Keep is how long settled deliveries are kept, for Get and against duplicate message IDs. At least a second.
+	// Retention is how long settled deliveries are kept, for Get and against duplicate message IDs. At least a second.
 	// Defaults to 7 days.
-	Keep time.Duration
+	Retention time.Duration
 	// Poll is how often the queue looks for mail that came in transactions of the host's (PutTx). With Listen, a notification
-	// comes first and Poll only makes sure. Defaults to 250 milliseconds, with Listen to 5 seconds.
+	// comes first and Poll only makes sure. At least a millisecond. Defaults to 250 milliseconds, with Listen to 5 seconds.
 	Poll time.Duration
 	// Listen, if set, calls heard for each notification on a channel of PostgreSQL (LISTEN), until ctx ends or the connection breaks; it
-	// is called again then. Package pgqueue has one for pgx. Defaults to polling.
+	// is called again then. It calls heard as soon as it listens, too. Package pgqueue has one for pgx. Defaults to polling.
 	Listen func(ctx context.Context, channel string, heard func()) error
-	// RetryFor is how long a call is tried again while the database is busy, or away. Defaults to 10 seconds.
+	// RetryFor is how long a call is tried again while the database is busy, or away. Not negative. Defaults to 10 seconds.
 	RetryFor time.Duration
 	// CacheBytes bounds the bodies that are kept in memory from Put until their delivery, so that new mail is not read back.
 	// Negative: none. Defaults to 64 MiB.
@@ -50,7 +50,7 @@ func (c Config) withDefaults(postgres bool) (Config, error) {
 		min  time.Duration
 	}{
 		{"OwnerTimeout", &c.OwnerTimeout, time.Minute, time.Second},
-		{"Keep", &c.Keep, 7 * 24 * time.Hour, time.Second},
+		{"Retention", &c.Retention, 7 * 24 * time.Hour, time.Second},
 		{"Poll", &c.Poll, 250 * time.Millisecond, time.Millisecond},
 		{"RetryFor", &c.RetryFor, 10 * time.Second, 0},
 	} {

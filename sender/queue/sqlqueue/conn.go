@@ -40,7 +40,7 @@ func (q *Queue) openConn(ctx context.Context) (*conn, error) {
 	}
 	w := &conn{d: q.d, c: c, stmts: map[string]*sql.Stmt{}, now: time.Now()}
 	set := []string{
-		"PRAGMA busy_timeout = 10000", // milliseconds: the host writes to the same file
+		"PRAGMA busy_timeout = 200", // milliseconds: the host writes to the same file. It is tried again by us
 		"PRAGMA synchronous = FULL",
 		"PRAGMA cache_size = -16000", // KiB
 		"PRAGMA wal_autocheckpoint = 16000",

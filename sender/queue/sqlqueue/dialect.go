@@ -129,6 +129,9 @@ func detect(ctx context.Context, db *sql.DB) (*dialect, error) {
 	}
 	var number string
 	err := db.QueryRowContext(ctx, "SHOW server_version_num").Scan(&number)
+	if err != nil && (ctx.Err() != nil || err.Error() == sqliteErr.Error()) { // it says nothing of what it is
+		return nil, fmt.Errorf("sqlqueue: open: %w", err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("sqlqueue: neither SQLite (%v) nor PostgreSQL: %w", sqliteErr, err)
 	}

@@ -4,7 +4,7 @@
 // # What is kept
 //
 // A message is one row, its body another one that goes with the last delivery, and each delivery a third. A settled delivery stays for
-// a week (Config.Keep), so that Get can tell about it, and so that a message whose ID comes again is known for a duplicate. The tables are
+// a week (Config.Retention), so that Get can tell about it, and so that a message whose ID comes again is known for a duplicate. The tables are
 // named repute_*. Open brings the schema up to date, one process at a time, and refuses a schema that is newer than it knows
 // (ErrNewer).
 //
@@ -43,6 +43,6 @@
 //
 // # State of other parts
 //
-// State has small values for other parts, each kind apart: the warm-up ledger's records (WarmupStore), what the throttle has learnt, where a
-// migration stands, suppressed addresses.
+// State has small values for other parts, each kind apart: the warm-up ledger's records (WarmupStore), and, once they are written, what the
+// throttle has learnt, where a migration stands, and suppressed addresses.
 package sqlqueue

@@ -16,7 +16,7 @@ func TestNoBodyOfAnEarlierMessage(t *testing.T) {
 	dsn := pgtest.DSN(t)
 	var queues [2]*sqlqueue.Queue
 	for i := range queues {
-		q, err := pgqueue.Open(ctx, dsn, sqlqueue.Config{Keep: time.Second})
+		q, err := pgqueue.Open(ctx, dsn, sqlqueue.Config{Retention: time.Second})
 		if err != nil {
 			t.Fatal(err)
 		}

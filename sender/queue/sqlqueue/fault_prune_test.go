@@ -16,7 +16,7 @@ import (
 // Two that prune at the same time forget no message that comes in between, and that may be given the number of a forgotten one.
 func TestPruneAtTheSameTime(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "queue.db")
-	q, err := sqlitequeue.OpenConfig(ctx, path, sqlqueue.Config{Keep: time.Second})
+	q, err := sqlitequeue.OpenConfig(ctx, path, sqlqueue.Config{Retention: time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}

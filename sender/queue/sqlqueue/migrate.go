@@ -48,6 +48,9 @@ func (q *Queue) migrate(ctx context.Context) error {
 	}
 	defer c.release()
 	if !q.d.postgres {
+		if _, err := c.c.ExecContext(ctx, "PRAGMA busy_timeout = 10000"); err != nil { // nothing else is tried again here
+			return fmt.Errorf("sqlqueue: open: %w", err)
+		}
 		var mode string
 		err := q.one(ctx, c, "PRAGMA journal_mode = WAL", nil, &mode)
 		if err != nil {
@@ -81,9 +84,20 @@ func (q *Queue) upgrade(ctx context.Context, c *conn, steps []string) (version i
 			return 0, err
 		}
 	}
-	_, err = c.c.ExecContext(ctx, "CREATE TABLE IF NOT EXISTS repute_schema (version INTEGER PRIMARY KEY, applied BIGINT NOT NULL)")
-	if err != nil {
+	// Asked first, since who may not create tables may well use them.
+	exists := "SELECT count(*) FROM sqlite_master WHERE name = 'repute_schema'"
+	if q.d.postgres {
+		exists = "SELECT count(to_regclass('repute_schema'))"
+	}
+	var tables int
+	if err := q.one(ctx, c, exists, nil, &tables); err != nil {
 		return 0, err
+	}
+	if tables == 0 {
+		_, err = c.c.ExecContext(ctx, "CREATE TABLE repute_schema (version INTEGER PRIMARY KEY, applied BIGINT NOT NULL)")
+		if err != nil {
+			return 0, err
+		}
 	}
 	var found sql.NullInt64
 	if err := q.one(ctx, c, "SELECT max(version) FROM repute_schema", nil, &found); err != nil {

@@ -10,17 +10,19 @@ import (
 	"github.com/reputemail/repute/sender/queue"
 )
 
-// Channel is the PostgreSQL channel on which PutTx notifies.
-const Channel = "repute_queue"
+// channel is the PostgreSQL channel on which PutTx notifies.
+const channel = "repute_queue"
 
 // newsLimit is how many messages are taken note of at a time.
 const newsLimit = 256
 
 // After a PutTx of this process its commit is to be expected: for eagerTime, the queue looks every eagerPoll. With SQLite, where there is no other process,
-// it looks every idlePoll when there was no PutTx for idleAfter.
+// it looks every idlePoll when there was no PutTx for idleAfter. Where notifications are expected and do not come, for want of a connection, it looks every
+// deafPoll.
 const (
 	eagerPoll = 20 * time.Millisecond
 	eagerTime = 3 * time.Second
+	deafPoll  = 250 * time.Millisecond
 	idlePoll  = 5 * time.Second
 	idleAfter = time.Hour
 )
@@ -30,6 +32,7 @@ type news struct {
 	mu    sync.Mutex
 	lanes map[queue.Lane]bool
 	put   time.Time // the latest PutTx of this process
+	deaf  bool      // nobody notifies, although somebody should
 	wake  chan struct{}
 }
 
@@ -56,6 +59,13 @@ func (n *news) expect() {
 	n.look()
 }
 
+// hears notes whether notifications come.
+func (n *news) hears(does bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.deaf = !does
+}
+
 // look makes Watch look now.
 func (n *news) look() {
 	select {
@@ -76,6 +86,8 @@ func (n *news) take(poll time.Duration, alone bool) ([]queue.Lane, time.Duration
 	switch since := time.Since(n.put); {
 	case since < eagerTime:
 		poll = min(poll, eagerPoll)
+	case n.deaf:
+		poll = min(poll, deafPoll)
 	case alone && since > idleAfter:
 		poll = max(poll, idlePoll)
 	}
@@ -171,7 +183,8 @@ func (q *Queue) takeNews(ctx context.Context) ([]queue.Delivery, error) {
 func (q *Queue) listen(ctx context.Context) {
 	for pause := 100 * time.Millisecond; ; pause = min(2*pause, 10*time.Second) {
 		began := time.Now()
-		err := q.cfg.Listen(ctx, Channel, q.news.look)
+		q.news.hears(false)
+		err := q.cfg.Listen(ctx, channel, func() { q.news.hears(true); q.news.look() })
 		if ctx.Err() != nil {
 			return
 		}

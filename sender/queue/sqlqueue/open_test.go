@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -23,7 +24,7 @@ func TestConfigNamesTheField(t *testing.T) {
 	defer db.Close()
 	for field, cfg := range map[string]sqlqueue.Config{
 		"OwnerTimeout": {OwnerTimeout: time.Millisecond},
-		"Keep":         {Keep: -1},
+		"Retention":    {Retention: -1},
 		"Poll":         {Poll: -1},
 		"RetryFor":     {RetryFor: -1},
 		"Owner":        {Owner: strings.Repeat("x", 101)},
@@ -112,4 +113,78 @@ func TestInMemory(t *testing.T) {
 	}
 	must(t, q.Close())
 	must(t, db.Ping()) // it stays the host's
+}
+
+// TestCommitsAreDurable: what makes a commit survive the end of the machine is set where the queue writes.
+func TestCommitsAreDurable(t *testing.T) {
+	both(t, func(t *testing.T, db database) {
+		c, done, err := sqlqueue.WritingConn(db.queue(t, sqlqueue.Config{}))
+		must(t, err)
+		defer done()
+		settings := map[string]string{"PRAGMA journal_mode": "wal", "PRAGMA synchronous": "2"} // FULL
+		if db.engine == "postgres" {
+			settings = map[string]string{"SHOW synchronous_commit": "on"}
+		}
+		for query, want := range settings {
+			var got string
+			must(t, c.QueryRowContext(bg, query).Scan(&got))
+			if got != want {
+				t.Errorf("%s: %s, want %s", query, got, want)
+			}
+		}
+	})
+}
+
+// TestARoleThatMayNotCreate: the schema can be made by somebody else.
+func TestARoleThatMayNotCreate(t *testing.T) {
+	dsn := pgtest.DSN(t)
+	q, err := pgqueue.Open(bg, dsn, sqlqueue.Config{})
+	must(t, err)
+	defer q.Close()
+	var schema string
+	must(t, q.DB().QueryRow("SELECT current_schema()").Scan(&schema))
+	role := "role_" + schema
+	for _, text := range []string{
+		"CREATE ROLE " + role + " LOGIN", "GRANT USAGE ON SCHEMA " + schema + " TO " + role,
+		"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA " + schema + " TO " + role,
+	} {
+		_, err := q.DB().Exec(text)
+		must(t, err)
+	}
+	defer func() {
+		for _, text := range []string{"DROP OWNED BY " + role, "DROP ROLE " + role} {
+			_, err := q.DB().Exec(text)
+			must(t, err)
+		}
+	}()
+	u, err := url.Parse(dsn)
+	must(t, err)
+	u.User = url.User(role)
+	other, err := pgqueue.Open(bg, u.String(), sqlqueue.Config{})
+	must(t, err)
+	put(t, other, message("m", 1))
+	must(t, other.Close())
+}
+
+// TestTheFileIsTheOwnersAlone: there is mail in it. The name of what cannot be opened is in the error.
+func TestTheFileIsTheOwnersAlone(t *testing.T) {
+	dir := t.TempDir()
+	q, err := sqlitequeue.Open(filepath.Join(dir, "queue.db"))
+	must(t, err)
+	put(t, q, message("m", 1))
+	files, err := os.ReadDir(dir)
+	must(t, err)
+	for _, f := range files {
+		info, err := f.Info()
+		must(t, err)
+		if info.Mode().Perm() != 0o600 {
+			t.Errorf("%s: %v", f.Name(), info.Mode())
+		}
+	}
+	must(t, q.Close())
+	for _, path := range []string{dir, filepath.Join(dir, "none", "queue.db")} {
+		if _, err := sqlitequeue.Open(path); err == nil || !strings.Contains(err.Error(), path) || strings.Contains(err.Error(), "PostgreSQL") {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
 }

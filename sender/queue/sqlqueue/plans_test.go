@@ -50,6 +50,7 @@ var allowed = []struct {
 	{"+ 1,\n\tdue", regexp.MustCompile(`SCAN repute_delivery USING INDEX repute_leased`), "what is in flight; only when a process starts"},
 	{"repute_news ORDER BY message LIMIT", regexp.MustCompile(`repute_news`), "from the front, up to the LIMIT"},
 	{"repute_owner WHERE expires", regexp.MustCompile(`repute_owner`), "a row for each process"},
+	{"sqlite_master", regexp.MustCompile(`sqlite_master`), "a row for each table and index"},
 	{"repute_schema", regexp.MustCompile(`repute_schema`), "a row for each version"},
 	{"pragma_database_list", regexp.MustCompile(`pragma_database_list`), "a row for each file"},
 	{"FROM repute_state WHERE kind = ? AND name > ?", regexp.MustCompile(`Sort`), "the names of a kind, as long as PostgreSQL has no statistics of them"},

@@ -17,7 +17,7 @@ import (
 func TestRetention(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "queue.db")
 	synctest.Test(t, func(t *testing.T) {
-		q, err := sqlitequeue.OpenConfig(bg, path, sqlqueue.Config{Keep: time.Hour})
+		q, err := sqlitequeue.OpenConfig(bg, path, sqlqueue.Config{Retention: time.Hour})
 		must(t, err)
 		defer func() { must(t, q.Close()) }()
 		waiting := message("waiting", 1)

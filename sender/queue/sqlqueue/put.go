@@ -277,7 +277,7 @@ func (q *Queue) PutTx(ctx context.Context, tx *sql.Tx, p queue.Put) error {
 		return fmt.Errorf("sqlqueue: put in a transaction: %w", err)
 	}
 	if q.d.postgres {
-		if _, err := h.exec(ctx, "SELECT pg_notify('"+Channel+"', '')"); err != nil {
+		if _, err := h.exec(ctx, "SELECT pg_notify('"+channel+"', '')"); err != nil {
 			return fmt.Errorf("sqlqueue: put in a transaction: %w", err)
 		}
 	}

@@ -26,7 +26,7 @@ var (
 // errCorrupt: the database holds what this package cannot have written.
 var errCorrupt = errors.New("the database holds what no queue has written")
 
-// Queue is a queue in a SQL database. It implements sender.Queue, and the add-ons TxQueue, Watcher, Finder, WarmupStorer and Clock. It is safe for
+// Queue is a queue in a SQL database. It implements sender.Queue, and the add-ons TxQueue, Watcher, LaneFinder, WarmupStorer and Clock. It is safe for
 // concurrent use.
 type Queue struct {
 	db     *sql.DB

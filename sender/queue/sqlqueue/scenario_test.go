@@ -24,7 +24,7 @@ const many = 64 + 16 + 4 + 1
 // everything makes a new queue run every statement that it has. It is silent afterwards.
 func everything(t testing.TB, db database) *sqlqueue.Queue {
 	t.Helper()
-	q := db.queue(t, sqlqueue.Config{Keep: time.Second, OwnerTimeout: time.Second, CacheBytes: -1})
+	q := db.queue(t, sqlqueue.Config{Retention: time.Second, OwnerTimeout: time.Second, CacheBytes: -1})
 
 	// Accept, in transactions of the queue's and of the host's.
 	for i := range many {

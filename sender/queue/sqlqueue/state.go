@@ -12,7 +12,7 @@ import (
 // Kind names what a State holds. A host may have kinds of its own: with a prefix, lest they meet later ones of ours.
 type Kind string
 
-// The kinds that this library uses.
+// The kinds of this library. It uses KindWarmup so far; the others are reserved.
 const (
 	// KindWarmup: the warm-up ledger's records.
 	KindWarmup Kind = "warmup"

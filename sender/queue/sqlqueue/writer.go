@@ -41,8 +41,9 @@ type op struct {
 	settle *settle                                         // opSettle
 	undo   *op                                             // what takes it back, should nobody wait for it any more
 
-	until  time.Time // when trying again ends
-	unsure bool      // an earlier commit may have been made
+	ctx    context.Context // the caller's
+	until  time.Time       // when trying again ends
+	unsure bool            // an earlier commit may have been made
 	err    error
 	done   chan struct{}
 
@@ -104,7 +105,7 @@ func (w *writer) write(ctx context.Context, o *op) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	o.done = make(chan struct{})
+	o.done, o.ctx = make(chan struct{}), ctx
 	o.until = time.Now().Add(w.q.cfg.RetryFor)
 	if !w.push(o) {
 		return queue.ErrClosed
@@ -243,7 +244,11 @@ func (w *writer) settle(c *conn, batch []*op) *conn {
 		now := time.Now()
 		rest := batch[:0:0]
 		for _, o := range batch {
-			if now.After(o.until) || w.isAbandoned(o) && !o.unsure {
+			if ctxErr := o.ctx.Err(); ctxErr != nil && !o.unsure {
+				w.finish(o, ctxErr)
+				continue
+			}
+			if now.After(o.until) {
 				w.finish(o, w.explain(o, err))
 				continue
 			}
@@ -255,12 +260,6 @@ func (w *writer) settle(c *conn, batch []*op) *conn {
 		w.q.log.Warn("transaction is tried again", "calls", len(batch), "after", pause, "err", err)
 		time.Sleep(pause)
 	}
-}
-
-func (w *writer) isAbandoned(o *op) bool {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.state == opAbandoned
 }
 
 // explain says what could not be done, and why.
@@ -292,7 +291,7 @@ func (w *writer) finish(o *op, err error) {
 	close(o.done)
 	if o.undo != nil && (abandoned && err == nil || err != nil && o.unsure) {
 		undo := o.undo
-		undo.done, undo.until = make(chan struct{}), time.Now().Add(undoFor)
+		undo.done, undo.ctx, undo.until = make(chan struct{}), context.Background(), time.Now().Add(undoFor)
 		w.push(undo)
 	}
 }
