@@ -23,6 +23,7 @@ import (
 type Queue interface {
 	// Put stores a message and its deliveries, all or nothing. When it returns nil they survive whatever the queue
 	// promises to survive. It returns the leases of the deliveries in order (zeros without p.LeaseFor).
+	// An error says that nothing was stored, unless it is queue.ErrUnknown.
 	// A message ID that is still known gives queue.ErrDuplicate and changes nothing. The queue keeps p.Message.Data;
 	// the caller does not change it afterwards.
 	Put(ctx context.Context, p queue.Put) (leases []int64, err error)

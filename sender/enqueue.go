@@ -41,7 +41,7 @@ type Refusal struct {
 
 // Enqueue accepts a message: it is checked, the gates are asked, and it is put into the queue. When Enqueue returns nil
 // the queue has it. An error is a *FieldError (nothing wrong with the queue: the message is malformed), ctx's own, or that
-// of a gate or the queue; nothing was queued then. It may be called before Start.
+// of a gate or the queue; nothing was queued then, unless it is queue.ErrUnknown: Enqueue the message again with the same ID. It may be called before Start.
 func (s *Sender) Enqueue(ctx context.Context, m Message) (Receipt, error) {
 	if !s.enter() {
 		return Receipt{}, ErrStopped

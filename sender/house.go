@@ -144,18 +144,31 @@ func (d *dispatcher) tidy(ctx context.Context) {
 	for a := range d.running {
 		for i := range a.group {
 			if del := &a.group[i]; del.Due.Sub(now) < leaseFor/3 {
-				del.Due = now.Add(leaseFor)
 				batch = append(batch, queue.Settlement{ID: del.ID, Lease: del.Lease, State: queue.InFlight, After: leaseFor})
 			}
 		}
 	}
 	d.unlock()
+	renewed := map[int64]bool{} // else it is tried again the next time
 	if len(batch) > 0 {
-		if _, err := d.s.cfg.Queue.Settle(ctx, batch); err != nil {
+		_, err := d.s.cfg.Queue.Settle(ctx, batch)
+		if err != nil {
 			d.s.log.Error("queue does not renew or take back leases", "err", err)
+		}
+		for _, b := range batch {
+			if b.State == queue.InFlight {
+				renewed[b.Lease] = err == nil
+			}
 		}
 	}
 	d.mu.Lock()
+	for a := range d.running {
+		for i := range a.group {
+			if del := &a.group[i]; renewed[del.Lease] && del.Due.Sub(now) < leaseFor/3 {
+				del.Due = now.Add(leaseFor)
+			}
+		}
+	}
 	for _, key := range back {
 		// Its wait goes on; when that ends, the lane claims anew.
 		d.lane(key).expects(now)

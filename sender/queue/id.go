@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// MaxDeliveries is how many deliveries a message may have.
-const MaxDeliveries = 1<<20 - 1
+// MaxDeliveries is how many deliveries a message may have. A list that is longer is put as several messages.
+const MaxDeliveries = 10_000
 
 // DeliveryID is the ID of the n-th delivery of a message, counted from 1: "ID/n".
 func DeliveryID(messageID string, n int) string { return messageID + "/" + strconv.Itoa(n) }

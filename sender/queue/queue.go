@@ -17,6 +17,9 @@ var (
 	ErrFull = errors.New("queue: full")
 	// ErrClosed: the queue was closed.
 	ErrClosed = errors.New("queue: closed")
+	// ErrUnknown: it is not known whether what was asked for was written. A message is put again with the same ID: ErrDuplicate says that it was. If it is
+	// not put again it may be sent all the same.
+	ErrUnknown = errors.New("queue: not known whether it was written")
 	// ErrInvalid: the argument of Put cannot be stored by any queue. The error names the field.
 	ErrInvalid = errors.New("queue: invalid")
 )

@@ -28,11 +28,12 @@ func (q *Queue) Claim(ctx context.Context, c queue.Claim) (queue.Claimed, error)
 	var out queue.Claimed
 	var lapsed []queue.Lane
 	lease := newNonce()
-	o := &op{name: "claim", rows: c.Limit}
+	o := &op{name: "claim", rows: c.Limit, lease: lease}
 	o.do = func(ctx context.Context, w *conn, o *op) error {
 		out = queue.Claimed{}
 		if o.unsure { // what an earlier commit may have claimed
-			if _, err := w.exec(ctx, "UPDATE repute_delivery SET state = 0, lease = 0 WHERE state = 2 AND lease = ?", lease); err != nil {
+			rows, err := w.query(ctx, unlease, lease)
+			if _, err := lanesOf(rows, err); err != nil {
 				return err
 			}
 		}
@@ -45,15 +46,28 @@ func (q *Queue) Claim(ctx context.Context, c queue.Claim) (queue.Claimed, error)
 		}
 		return q.claimLane(ctx, w, c, lease, &out)
 	}
-	o.undo = &op{name: "take back a claim", rows: c.Limit, do: func(ctx context.Context, w *conn, _ *op) error {
-		_, err := w.exec(ctx, "UPDATE repute_delivery SET state = 0, lease = 0 WHERE state = 2 AND lease = ?", lease)
-		return err
-	}}
 	if err := q.writer.write(ctx, o); err != nil {
 		return queue.Claimed{}, err
 	}
 	q.news.lanesAre(lapsed)
 	return out, nil
+}
+
+// unlease makes ready what is held under a lease.
+const unlease = "UPDATE repute_delivery SET state = 0, lease = 0 WHERE state = 2 AND lease = ? RETURNING stream, domain, route"
+
+// giveBack ends a lease of which its caller does not know.
+func (q *Queue) giveBack(lease int64) *op {
+	var lanes []queue.Lane
+	return &op{
+		name: "give back a lease", rows: 16,
+		do: func(ctx context.Context, w *conn, _ *op) error {
+			rows, err := w.query(ctx, unlease, lease)
+			lanes, err = lanesOf(rows, err)
+			return err
+		},
+		then: func() { q.news.lanesAre(lanes) },
+	}
 }
 
 // claimLane claims the first of a lane.

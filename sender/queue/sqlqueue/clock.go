@@ -11,14 +11,16 @@ type clock struct {
 	ahead atomic.Int64 // how far this process is ahead, in nanoseconds
 }
 
-// clockSlack is how far both may differ from what is known before that is corrected. Less comes from the way to the database.
+// clockSlack is how far the clocks may drift from what is known before that is corrected.
 const clockSlack = 100 * time.Millisecond
 
-// observe takes note of the database's time, in microseconds, as it is now.
-func (c *clock) observe(now int64) {
-	ahead := time.Since(time.UnixMicro(now)).Nanoseconds()
-	if known := c.ahead.Load(); ahead > known+int64(clockSlack) || ahead < known-int64(clockSlack) {
-		c.ahead.Store(ahead)
+// observe takes note of the database's time, in microseconds, as a statement told it that was sent at a time and has just been answered. How far we are
+// ahead lies between what it was when the statement was sent and what it is now; only what cannot be so is corrected.
+func (c *clock) observe(now int64, sent time.Time) {
+	db := time.UnixMicro(now)
+	low, high := sent.Sub(db), time.Since(db)
+	if known := time.Duration(c.ahead.Load()); known < low-clockSlack || known > high+clockSlack {
+		c.ahead.Store(int64(low + (high-low)/2))
 	}
 }
 

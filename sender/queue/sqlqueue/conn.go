@@ -28,7 +28,7 @@ type conn struct {
 
 // statementTime is how long one statement may take where a network is between. SQLite's need no limit, and are not given one:
 // its driver would watch it with a goroutine each.
-const statementTime = 30 * time.Second
+const statementTime = 10 * time.Second
 
 // openConn takes a connection out of the pool and makes it fit for writing.
 func (q *Queue) openConn(ctx context.Context) (*conn, error) {
@@ -50,6 +50,8 @@ func (q *Queue) openConn(ctx context.Context) (*conn, error) {
 		set = []string{
 			"SET enable_seqscan = off", "SET enable_bitmapscan = off", "SET enable_sort = off", "SET plan_cache_mode = force_generic_plan",
 			"SET synchronous_commit = on", "SET jit = off",
+			// What the host has locked in a transaction of its own must not hold up all others.
+			"SET lock_timeout = 200", // milliseconds
 			// A process that stands still, or is cut off, holds its locks no longer than its leases.
 			"SET idle_in_transaction_session_timeout = " + strconv.FormatInt(q.cfg.OwnerTimeout.Milliseconds(), 10),
 		}
@@ -121,12 +123,12 @@ func (w *conn) exec(ctx context.Context, text string, args ...any) (int64, error
 
 // begin starts a transaction. SQLite takes its write lock at once, so that it cannot fail for a lock later on.
 func (w *conn) begin(ctx context.Context) error {
-	w.now = time.Now()
 	text := "BEGIN IMMEDIATE"
 	if w.d.postgres {
 		text = "BEGIN"
 	}
 	_, err := w.c.ExecContext(ctx, text)
+	w.now = time.Now() // it may have waited
 	return err
 }
 

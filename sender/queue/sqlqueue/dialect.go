@@ -147,13 +147,14 @@ type fault int
 const (
 	faultHard fault = iota // trying again does not help
 	faultBusy              // nothing was written: try again
+	faultHeld              // the same, and somebody's transaction may be in the way for long
 	faultLost              // the connection is of no use; if it broke at the commit, nobody knows what was written
 )
 
 // fault judges an error. Drivers are told apart by what their errors have in common.
 func (d *dialect) fault(err error) fault {
 	switch {
-	case err == nil, errors.Is(err, errCaller):
+	case err == nil, errors.Is(err, errCaller), errors.Is(err, errCorrupt):
 		return faultHard
 	case errors.Is(err, driver.ErrBadConn), errors.Is(err, sql.ErrConnDone):
 		return faultLost
@@ -163,8 +164,10 @@ func (d *dialect) fault(err error) fault {
 		switch {
 		case state == "", strings.HasPrefix(state, "08"), state == "57P01", state == "57P02", state == "57P03", state == "53300", state == "25P03":
 			return faultLost // without a state it does not come from the server
-		case state == "40001", state == "40P01", state == "55P03":
+		case state == "40001", state == "40P01":
 			return faultBusy
+		case state == "55P03":
+			return faultHeld
 		}
 		return faultHard
 	}
@@ -173,6 +176,13 @@ func (d *dialect) fault(err error) fault {
 		return faultBusy
 	}
 	return faultHard
+}
+
+// suspect reports whether after an error that does not go away the connection may be to blame: for what is neither wrong with the values nor refused by
+// a constraint. After a failover, say, it may be one to a server that only reads.
+func (d *dialect) suspect(err error) bool {
+	state := sqlState(err)
+	return d.postgres && state != "" && !strings.HasPrefix(state, "22") && !strings.HasPrefix(state, "23")
 }
 
 // full reports whether an error says that there is no room.

@@ -17,7 +17,7 @@ func Crash(q *Queue) {
 	q.mu.Lock()
 	q.closed = true
 	q.mu.Unlock()
-	q.writer.close()
+	q.writer.close(nil)
 	q.closeStatements()
 	q.db.Close()
 	q.unlockFile()
@@ -58,7 +58,7 @@ func WritingConn(q *Queue) (c *sql.Conn, done func(), err error) {
 // Doubt runs calls, each as if the connection had broken in the commit of an earlier try. With away, nobody waits for them any
 // more, and what they wrote is taken back. The queue must be silent.
 func Doubt(q *Queue, away bool, calls func()) {
-	q.writer.close()
+	q.writer.close(nil)
 	w := newWriter(q)
 	q.writer = w
 	go func() {
@@ -74,7 +74,7 @@ func Doubt(q *Queue, away bool, calls func()) {
 	for batch := w.take(); batch != nil; batch = w.take() {
 		for _, o := range batch {
 			o.unsure = true
-			if o.mu.Lock(); away && o.undo != nil {
+			if o.mu.Lock(); away {
 				o.state = opAbandoned
 			}
 			o.mu.Unlock()
@@ -89,5 +89,13 @@ func Doubt(q *Queue, away bool, calls func()) {
 // Lapse looks for leases that ran out, as the queue does every now and then.
 func Lapse(q *Queue) error { return q.lapse(context.Background()) }
 
-// Resign gives back what a queue has leased, as Close does.
-func Resign(q *Queue) error { return q.resign(context.Background()) }
+// Resign gives back what a queue has leased, as Close does. The queue can be used on.
+func Resign(q *Queue) error {
+	err := q.resign()
+	q.writer = newWriter(q)
+	q.writer.start()
+	return err
+}
+
+// Beat tells that a queue is alive, as it does every now and then.
+func Beat(q *Queue) error { return q.beat(context.Background()) }

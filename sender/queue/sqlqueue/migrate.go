@@ -47,10 +47,14 @@ func (q *Queue) migrate(ctx context.Context) error {
 		return fmt.Errorf("sqlqueue: open: %w", err)
 	}
 	defer c.release()
+	patience := "PRAGMA busy_timeout = 10000"
+	if q.d.postgres {
+		patience = "SET lock_timeout = 0"
+	}
+	if _, err := c.c.ExecContext(ctx, patience); err != nil { // nothing is tried again here
+		return fmt.Errorf("sqlqueue: open: %w", err)
+	}
 	if !q.d.postgres {
-		if _, err := c.c.ExecContext(ctx, "PRAGMA busy_timeout = 10000"); err != nil { // nothing else is tried again here
-			return fmt.Errorf("sqlqueue: open: %w", err)
-		}
 		var mode string
 		err := q.one(ctx, c, "PRAGMA journal_mode = WAL", nil, &mode)
 		if err != nil {

@@ -13,8 +13,11 @@ import (
 // channel is the PostgreSQL channel on which PutTx notifies.
 const channel = "repute_queue"
 
-// newsLimit is how many messages are taken note of at a time.
-const newsLimit = 256
+// How many messages, and deliveries of them, are taken note of at a time.
+const (
+	newsLimit      = 256
+	newsDeliveries = 2000
+)
 
 // After a PutTx of this process its commit is to be expected: for eagerTime, the queue looks every eagerPoll. With SQLite, where there is no other process,
 // it looks every idlePoll when there was no PutTx for idleAfter. Where notifications are expected and do not come, for want of a connection, it looks every
@@ -146,18 +149,20 @@ func (q *Queue) takeNews(ctx context.Context) ([]queue.Delivery, error) {
 		if out = nil; !o.unsure { // what an earlier commit may have taken is told, or nobody would
 			seqs = nil
 		}
-		rows, err := w.query(ctx, `DELETE FROM repute_news WHERE message {in}
-			SELECT message FROM repute_news ORDER BY message LIMIT {n} {skip}{end} RETURNING message`, newsLimit)
-		err = scan(rows, err, func(r *sql.Rows) error {
-			var seq int64
-			if err := r.Scan(&seq); err != nil {
+		fresh, err := q.firstNews(ctx, w)
+		if err == nil {
+			err = q.d.each(len(fresh), func(from, size int) error {
+				_, err := w.exec(ctx, q.text("news", size, func() string {
+					return "DELETE FROM repute_news WHERE message IN (" + holders(size) + ")"
+				}), fresh[from:from+size]...)
 				return err
+			})
+		}
+		for _, seq := range fresh {
+			if !slices.Contains(seqs, seq.(int64)) {
+				seqs = append(seqs, seq.(int64))
 			}
-			if !slices.Contains(seqs, seq) {
-				seqs = append(seqs, seq)
-			}
-			return nil
-		})
+		}
 		for _, seq := range seqs {
 			if err != nil {
 				return err
@@ -177,6 +182,25 @@ func (q *Queue) takeNews(ctx context.Context) ([]queue.Delivery, error) {
 		return nil, err
 	}
 	return out, nil
+}
+
+// firstNews finds the messages to take note of: as many as have some thousand deliveries together.
+func (q *Queue) firstNews(ctx context.Context, w *conn) (seqs []any, err error) {
+	deliveries := 0
+	rows, err := w.query(ctx, `SELECT message, coalesce((SELECT recipients FROM repute_message WHERE seq = message), 0)
+		FROM repute_news ORDER BY message LIMIT {n} {skip}`, newsLimit)
+	err = scan(rows, err, func(r *sql.Rows) error {
+		var seq int64
+		var n int
+		if err := r.Scan(&seq, &n); err != nil {
+			return err
+		}
+		if deliveries += n; deliveries <= newsDeliveries || len(seqs) == 0 {
+			seqs = append(seqs, seq)
+		}
+		return nil
+	})
+	return seqs, err
 }
 
 // listen looks whenever the database notifies. When that breaks it begins again.

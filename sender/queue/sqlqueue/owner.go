@@ -3,7 +3,8 @@ package sqlqueue
 import (
 	"context"
 	"database/sql"
-	"fmt"
+	"sync/atomic"
+	"time"
 
 	"github.com/reputemail/repute/sender/queue"
 )
@@ -21,14 +22,26 @@ func (q *Queue) recover(ctx context.Context) error {
 // beat says that this process is alive, and takes over the deliveries of those that have been silent for too long. It does the latter only
 // if it has been heard at least twice in a row, and not just come back together with all others after an outage of the database.
 func (q *Queue) beat(ctx context.Context) error {
+	var silent []string
 	n, err := q.run(ctx, "tell that this process is alive", func(ctx context.Context, w *conn) error {
+		silent = nil
 		var now int64
+		sent := time.Now()
 		err := q.one(ctx, w, `INSERT INTO repute_owner (owner, expires) VALUES (?, {now} + CAST(? AS BIGINT))
 			ON CONFLICT (owner) DO UPDATE SET expires = excluded.expires RETURNING {now}`, []any{q.owner, q.cfg.OwnerTimeout.Microseconds()}, &now)
-		if err == nil {
-			q.clock.observe(now)
+		if err != nil {
+			return err
 		}
-		return err
+		q.clock.observe(now, sent)
+		rows, err := w.query(ctx, "SELECT owner FROM repute_owner WHERE expires <= {now}")
+		return scan(rows, err, func(r *sql.Rows) error {
+			var owner string
+			if err := r.Scan(&owner); err != nil {
+				return err
+			}
+			silent = append(silent, owner)
+			return nil
+		})
 	})
 	if err != nil || n > 0 {
 		q.beats = 0
@@ -36,19 +49,6 @@ func (q *Queue) beat(ctx context.Context) error {
 	}
 	if q.beats++; q.beats < 2 {
 		return nil
-	}
-	var silent []string
-	rows, err := q.pool.query(ctx, "SELECT owner FROM repute_owner WHERE expires <= {now}")
-	err = scan(rows, err, func(r *sql.Rows) error {
-		var owner string
-		if err := r.Scan(&owner); err != nil {
-			return err
-		}
-		silent = append(silent, owner)
-		return nil
-	})
-	if err != nil {
-		return fmt.Errorf("sqlqueue: look for silent owners: %w", err)
 	}
 	for _, owner := range silent {
 		if err := q.takeOver(ctx, owner); err != nil {
@@ -91,24 +91,35 @@ func (q *Queue) takeOver(ctx context.Context, owner string) error {
 	return err
 }
 
-// resign gives back what this process still has leased, and its name.
-func (q *Queue) resign(ctx context.Context) error {
-	_, err := q.run(ctx, "give back leases", func(ctx context.Context, w *conn) error {
-		if _, err := w.exec(ctx, "UPDATE repute_delivery SET state = 0, lease = 0, due = {now} WHERE state = 2 AND owner = ?", q.owner); err != nil {
-			return err
-		}
-		_, err := w.exec(ctx, "DELETE FROM repute_owner WHERE owner = ?", q.owner)
+// resign ends the writer and gives back what this process still has leased, and its name. It is the last thing that a queue writes: after
+// that nothing can be leased.
+func (q *Queue) resign() error {
+	last := &op{name: "give back leases", rows: 16, do: func(ctx context.Context, w *conn, _ *op) error { return q.giveUp(ctx, w) }}
+	if !q.d.postgres { // one connection writes, in order
+		q.writer.close(last)
+		return last.err
+	}
+	q.writer.close(nil)
+	alone := newWriter(q)
+	alone.wg.Go(alone.run)
+	alone.close(last)
+	return last.err
+}
+
+func (q *Queue) giveUp(ctx context.Context, w *conn) error {
+	if _, err := w.exec(ctx, "UPDATE repute_delivery SET state = 0, lease = 0, due = {now} WHERE state = 2 AND owner = ?", q.owner); err != nil {
 		return err
-	})
+	}
+	_, err := w.exec(ctx, "DELETE FROM repute_owner WHERE owner = ?", q.owner)
 	return err
 }
 
 // run writes by f, in a transaction that others may share. It reports how often that had failed before.
 func (q *Queue) run(ctx context.Context, name string, f func(ctx context.Context, w *conn) error) (tries int, err error) {
-	tries = -1
+	var n atomic.Int64 // a call whose ctx has ended may be under way still
 	err = q.writer.write(ctx, &op{name: name, rows: 16, do: func(ctx context.Context, w *conn, _ *op) error {
-		tries++
+		n.Add(1)
 		return f(ctx, w)
 	}})
-	return max(0, tries), err
+	return max(0, int(n.Load())-1), err
 }

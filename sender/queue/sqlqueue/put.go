@@ -54,18 +54,17 @@ func stateNumber(s queue.State) int {
 	return 0
 }
 
-// Put implements sender.Queue. Calls at the same time share a transaction. When ctx ends while the transaction is under way, Put
-// waits some seconds for its end. If it returns an error although the transaction succeeds, or may have, the message is taken out again as soon as
-// the database allows.
+// Put implements sender.Queue. Calls at the same time share a transaction. When ctx ends before the commit, nothing is stored. When it ends during the
+// commit Put waits some seconds for it, and then returns queue.ErrUnknown, as it does when the database was lost in a commit and did not come back.
 func (q *Queue) Put(ctx context.Context, p queue.Put) (leases []int64, err error) {
 	if err := p.Validate(); err != nil {
 		return nil, err
 	}
 	one := &put{Put: p, owner: q.owner, nonce: newNonce()}
 	o := &op{kind: opPut, name: "put", rows: 2 + len(p.Deliveries), bytes: len(p.Message.Data), put: one}
-	o.undo = &op{name: "take back a put", rows: 2 + len(p.Deliveries), do: func(ctx context.Context, w *conn, _ *op) error {
-		return q.unput(ctx, w, one)
-	}}
+	if p.LeaseFor > 0 {
+		o.lease = one.nonce
+	}
 	if err := q.writer.write(ctx, o); err != nil {
 		return nil, err
 	}
@@ -197,39 +196,6 @@ func (q *Queue) insertRest(ctx context.Context, w querier, puts []*put) error {
 		}), args...)
 		return err
 	})
-}
-
-// unput takes a message out again that was put for a caller who was told an error. What others have claimed already stays.
-func (q *Queue) unput(ctx context.Context, w querier, p *put) error {
-	var seq int64
-	switch err := q.one(ctx, w, "SELECT seq FROM repute_message WHERE id = ? AND nonce = ?", []any{p.Message.ID, p.nonce}, &seq); err {
-	case nil:
-	case sql.ErrNoRows: // it never was there
-		return nil
-	default:
-		return err
-	}
-	var claimed int64
-	err := q.one(ctx, w, "SELECT count(*) FROM repute_delivery WHERE seq BETWEEN ? AND ? AND (state <> ? OR lease <> ?)",
-		[]any{seq << shift, (seq+1)<<shift - 1, openState(p.LeaseFor), leaseOf(p)}, &claimed)
-	if err != nil || claimed > 0 {
-		return err
-	}
-	return q.forget(ctx, w, []int64{seq})
-}
-
-func openState(leaseFor time.Duration) int {
-	if leaseFor > 0 {
-		return stateInFlight
-	}
-	return stateReady
-}
-
-func leaseOf(p *put) int64 {
-	if p.LeaseFor > 0 {
-		return p.nonce
-	}
-	return 0
 }
 
 // forget deletes messages with all that belongs to them.

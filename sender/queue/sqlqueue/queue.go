@@ -49,8 +49,9 @@ type Queue struct {
 	mu      sync.Mutex
 	stmts   map[string]*sql.Stmt // of the pool
 	closed  bool
-	closing chan struct{}
-	rest    func() // closes closing
+	life    context.Context // of what the queue does by itself
+	closing <-chan struct{} // closed at its end
+	rest    func()          // ends it
 	wg      sync.WaitGroup
 }
 
@@ -75,10 +76,11 @@ func Open(ctx context.Context, db *sql.DB, cfg Config) (*Queue, error) {
 	}
 	q := &Queue{
 		db: db, d: d, cfg: cfg, log: cfg.Logger, owner: cfg.Owner + " " + rand.Text()[:8], cache: newCache(cfg.CacheBytes), news: newNews(),
-		stmts: map[string]*sql.Stmt{}, closing: make(chan struct{}),
+		stmts: map[string]*sql.Stmt{},
 	}
 	q.pool, q.writer = pool{q}, newWriter(q)
-	q.rest = sync.OnceFunc(func() { close(q.closing) })
+	q.life, q.rest = context.WithCancel(context.Background())
+	q.closing = q.life.Done()
 	if !d.postgres {
 		if err := q.lockFile(ctx); err != nil {
 			return nil, err
@@ -95,7 +97,7 @@ func Open(ctx context.Context, db *sql.DB, cfg Config) (*Queue, error) {
 		err = q.recover(ctx)
 	}
 	if err != nil {
-		q.writer.close()
+		q.writer.close(nil)
 		q.closeStatements()
 		q.unlockFile()
 		return nil, err
@@ -152,10 +154,7 @@ func (q *Queue) Close() error {
 	q.mu.Unlock()
 	q.rest()
 	q.wg.Wait()
-	ctx, cancel := context.WithTimeout(context.Background(), q.cfg.RetryFor)
-	defer cancel()
-	err := q.resign(ctx)
-	q.writer.close()
+	err := q.resign()
 	q.closeStatements()
 	if q.cfg.CloseDB {
 		err = errors.Join(err, q.db.Close())
@@ -235,8 +234,7 @@ const (
 // maintain does what has to be done by the clock, until Close: ending leases that ran out, pruning, moving SQLite's log into its file, gathering
 // PostgreSQL's statistics.
 func (q *Queue) maintain() {
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
+	ctx := q.life
 	seldom := time.Minute
 	if q.d.postgres {
 		seldom = lapseEvery
@@ -269,7 +267,7 @@ func (q *Queue) maintain() {
 		case <-prune.C:
 			what, err = "prune", q.Prune(ctx)
 		}
-		if err != nil {
+		if err != nil && ctx.Err() == nil {
 			q.log.Error("queue cannot look after itself", "what", what, "err", err)
 		}
 	}
@@ -286,7 +284,7 @@ func (q *Queue) keepAlive() {
 			return
 		case <-tick.C:
 		}
-		if err := q.beat(context.Background()); err != nil {
+		if err := q.beat(q.life); err != nil && q.life.Err() == nil {
 			q.log.Error("queue cannot tell that this process is alive", "err", err)
 		}
 	}

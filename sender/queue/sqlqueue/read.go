@@ -34,7 +34,6 @@ func (q *Queue) deliveries(rows *sql.Rows, err error) ([]found, error) {
 		if state < 0 || state >= len(states) {
 			return fmt.Errorf("%w: delivery %d: state %d", errCorrupt, f.seq, state)
 		}
-		q.clock.observe(now)
 		d.ID = queue.DeliveryID(d.MessageID, int(f.seq&(1<<shift-1)))
 		d.Priority = int(-rank)
 		d.State = states[state]

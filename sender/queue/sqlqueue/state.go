@@ -121,8 +121,10 @@ func (s *State) replace(ctx context.Context, name string, version int64, value [
 		done = n > 0
 		return err
 	}
-	err = s.q.writer.write(ctx, o)
-	return done, err
+	if err := s.q.writer.write(ctx, o); err != nil {
+		return false, err // it may be under way still, and done with it
+	}
+	return done, nil
 }
 
 // Load implements warmup.Store: it calls fn for each name of the kind.

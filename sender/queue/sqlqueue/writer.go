@@ -39,11 +39,14 @@ type op struct {
 	do     func(ctx context.Context, w *conn, o *op) error // opOther: runs alone in the transaction
 	put    *put                                            // opPut
 	settle *settle                                         // opSettle
-	undo   *op                                             // what takes it back, should nobody wait for it any more
+	lease  int64                                           // what it leases, to be given back should its caller be told an error
+	then   func()                                          // what follows from the commit
 
 	ctx    context.Context // the caller's
 	until  time.Time       // when trying again ends
 	unsure bool            // an earlier commit may have been made
+	tries  int
+	held   bool // somebody else's transaction was in its way: it goes alone
 	err    error
 	done   chan struct{}
 
@@ -64,6 +67,7 @@ type opState int
 const (
 	opQueued opState = iota
 	opTaken
+	opCommitting
 	opDone
 	opAbandoned // its caller has gone away
 )
@@ -90,9 +94,13 @@ func (w *writer) start() {
 	}
 }
 
-// close ends the writer once everything that was handed over is written.
-func (w *writer) close() {
+// close ends the writer once everything that was handed over is written, and last after that, unless it is nil.
+func (w *writer) close(last *op) {
 	w.mu.Lock()
+	if last != nil && !w.closed {
+		last.done, last.ctx, last.until = make(chan struct{}), context.Background(), time.Now().Add(w.q.cfg.RetryFor)
+		w.ops = append(w.ops, last)
+	}
 	w.closed = true
 	w.mu.Unlock()
 	w.ready.Broadcast()
@@ -134,7 +142,11 @@ func (w *writer) write(ctx context.Context, o *op) error {
 	if o.state == opDone {
 		return o.err
 	}
+	unsure := o.unsure || o.state == opCommitting
 	o.state = opAbandoned
+	if unsure {
+		return fmt.Errorf("sqlqueue: %s: %w: %w", o.name, queue.ErrUnknown, ctx.Err())
+	}
 	return ctx.Err()
 }
 
@@ -163,7 +175,7 @@ func (w *writer) take() []*op {
 		rows, bytes, n := 0, 0, 0
 		var batch []*op
 		for _, o := range w.ops {
-			if n > 0 && (rows+o.rows > maxTxRows || bytes+o.bytes > maxTxBytes) {
+			if n > 0 && (rows+o.rows > maxTxRows || bytes+o.bytes > maxTxBytes || o.held || w.ops[0].held) {
 				break
 			}
 			n++
@@ -222,23 +234,28 @@ func (w *writer) settle(c *conn, batch []*op) *conn {
 			return c
 		}
 		f := w.q.d.fault(err)
-		if c != nil && (f == faultLost || c.broken) {
+		if errors.Is(err, errAbandoned) {
+			f = faultBusy
+		}
+		if c != nil && (f == faultLost || c.broken || f == faultHard && w.q.d.suspect(err)) {
 			c.discard()
 			c = nil
 		}
-		if committing && f == faultLost {
-			for _, o := range batch {
-				o.unsure = true
-			}
+		for _, o := range batch {
+			o.mu.Lock()
+			o.tries++
+			o.unsure = o.unsure || committing && f == faultLost
+			o.mu.Unlock()
 		}
-		if f == faultHard {
-			if len(batch) == 1 {
-				w.finish(batch[0], w.explain(batch[0], err))
-				return c
-			}
-			for i := range batch { // each alone: only what is at fault fails
+		switch {
+		case f != faultHard && f != faultHeld:
+		case len(batch) > 1:
+			for i := range batch { // each alone: only what is at fault fails, or waits
 				c = w.settle(c, batch[i:i+1])
 			}
+			return c
+		case f == faultHard:
+			w.finish(batch[0], w.explain(batch[0], err))
 			return c
 		}
 		now := time.Now()
@@ -248,8 +265,12 @@ func (w *writer) settle(c *conn, batch []*op) *conn {
 				w.finish(o, ctxErr)
 				continue
 			}
-			if now.After(o.until) {
+			if now.After(o.until) && o.tries > 1 {
 				w.finish(o, w.explain(o, err))
+				continue
+			}
+			if f == faultHeld { // the others need not wait for it
+				w.later(o, err)
 				continue
 			}
 			rest = append(rest, o)
@@ -257,10 +278,32 @@ func (w *writer) settle(c *conn, batch []*op) *conn {
 		if batch = rest; len(batch) == 0 {
 			return c
 		}
+		if errors.Is(err, errAbandoned) {
+			continue
+		}
 		w.q.log.Warn("transaction is tried again", "calls", len(batch), "after", pause, "err", err)
 		time.Sleep(pause)
 	}
 }
+
+// later has an op tried again after a while.
+func (w *writer) later(o *op, err error) {
+	o.mu.Lock()
+	if o.state == opTaken {
+		o.state = opQueued
+	}
+	o.held = true
+	pause := min(heldPause<<min(o.tries, 5), 2*time.Second)
+	o.mu.Unlock()
+	time.AfterFunc(pause, func() {
+		if !w.push(o) {
+			w.finish(o, w.explain(o, err))
+		}
+	})
+}
+
+// heldPause is how long an op waits first when somebody else's transaction is in its way.
+const heldPause = 50 * time.Millisecond
 
 // explain says what could not be done, and why.
 func (w *writer) explain(o *op, err error) error {
@@ -271,7 +314,7 @@ func (w *writer) explain(o *op, err error) error {
 		return fmt.Errorf("sqlqueue: %s: %w: %w", o.name, queue.ErrFull, err)
 	}
 	if o.unsure {
-		return fmt.Errorf("sqlqueue: %s: it is not known whether it was written: %w", o.name, err)
+		return fmt.Errorf("sqlqueue: %s: %w: %w", o.name, queue.ErrUnknown, err)
 	}
 	return fmt.Errorf("sqlqueue: %s: %w", o.name, err)
 }
@@ -279,20 +322,55 @@ func (w *writer) explain(o *op, err error) error {
 // errCaller marks errors that are the caller's own and returned as they are.
 var errCaller = errors.New("caller")
 
-// undoFor is how long it is tried to take back what a caller was told an error about.
-const undoFor = 5 * time.Minute
+// errAbandoned: a caller went away before the commit, so that the others begin anew without it.
+var errAbandoned = fmt.Errorf("%w: gone", errCaller)
 
-// finish ends an op. If its caller is told an error, what was written for it, or may have been, is taken back.
+// giveBackFor is how long it is tried to give back leases of which the caller does not know.
+const giveBackFor = 5 * time.Minute
+
+// finish ends an op. If its caller is told an error although it was written, or may have been, what it leased is given back. A message stays: its
+// caller may have put it again meanwhile, and heard that it is there.
 func (w *writer) finish(o *op, err error) {
 	o.mu.Lock()
 	abandoned := o.state == opAbandoned
 	o.state, o.err = opDone, err
 	o.mu.Unlock()
 	close(o.done)
-	if o.undo != nil && (abandoned && err == nil || err != nil && o.unsure) {
-		undo := o.undo
-		undo.done, undo.ctx, undo.until = make(chan struct{}), context.Background(), time.Now().Add(undoFor)
-		w.push(undo)
+	if err == nil && o.then != nil {
+		o.then()
+	}
+	if o.lease != 0 && (abandoned && err == nil || err != nil && o.unsure) {
+		back := w.q.giveBack(o.lease)
+		back.done, back.ctx, back.until = make(chan struct{}), context.Background(), time.Now().Add(giveBackFor)
+		w.push(back)
+	}
+}
+
+// beginCommit reports whether all callers are waiting still, or cannot be sure anyway.
+func beginCommit(batch []*op) bool {
+	for i, o := range batch {
+		o.mu.Lock()
+		gone := o.state == opAbandoned && !o.unsure
+		if o.state == opTaken && !gone {
+			o.state = opCommitting
+		}
+		o.mu.Unlock()
+		if gone {
+			endCommit(batch[:i])
+			return false
+		}
+	}
+	return true
+}
+
+// endCommit is for a commit that was not made.
+func endCommit(batch []*op) {
+	for _, o := range batch {
+		o.mu.Lock()
+		if o.state == opCommitting {
+			o.state = opTaken
+		}
+		o.mu.Unlock()
 	}
 }
 
@@ -311,8 +389,13 @@ func (w *writer) transact(c *conn, batch []*op) (committing bool, err error) {
 		c.rollback(ctx)
 		return false, err
 	}
+	if !beginCommit(batch) {
+		c.rollback(ctx)
+		return false, errAbandoned
+	}
 	if err := c.commit(ctx); err != nil {
 		c.rollback(ctx) // SQLite may still be inside of it
+		endCommit(batch)
 		return true, err
 	}
 	w.commits.Add(1)
