@@ -2,12 +2,14 @@ package sqlqueue
 
 import (
 	"container/list"
+	"errors"
 	"sync"
 
 	"github.com/reputemail/repute/sender/queue"
 )
 
-// cache keeps bodies in memory from Put until their last delivery is settled, so that new mail is not read back. When they are too many, those
+// cache keeps bodies in memory from Put or Claim until their last delivery is settled, so that new mail is not read
+// back, and other mail many messages at a time. When they are too many, those
 // that are about to be sent push out what came longest ago, and others are not taken in.
 type cache struct {
 	max int64
@@ -17,6 +19,9 @@ type cache struct {
 	items map[string]*list.Element
 	order list.List // of *cached, the latest first
 }
+
+// errEnough: no more of it.
+var errEnough = errors.New("sqlqueue: enough")
 
 // cached is a message with its number. An ID may name another message later on, when the first is long forgotten.
 type cached struct {

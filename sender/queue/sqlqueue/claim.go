@@ -50,6 +50,9 @@ func (q *Queue) Claim(ctx context.Context, c queue.Claim) (queue.Claimed, error)
 		return queue.Claimed{}, err
 	}
 	q.news.lanesAre(lapsed)
+	if !c.Expired {
+		q.fetch(ctx, out.Deliveries)
+	}
 	return out, nil
 }
 

@@ -14,7 +14,8 @@
 // synchronous_commit=on. Calls that come at the same time share a transaction, so that many share one fsync; a call never waits
 // for company. A call that fails for a passing reason (a lock, a lost connection, a server that restarts) is tried again for
 // Config.RetryFor. When a connection breaks during a commit, the call is repeated in such a way that what was
-// written before is recognised: nothing is stored or settled twice. What went wrong for one call does not fail those that share
+// written before is recognised: nothing is stored or settled twice. If the database does not come back in
+// that time, the call returns queue.ErrUnknown: the message is put again with the same ID. What went wrong for one call does not fail those that share
 // its transaction.
 //
 // # Lanes

@@ -114,38 +114,6 @@ func (q *Queue) Get(ctx context.Context, id string) ([]queue.Delivery, error) {
 	return out, nil
 }
 
-// Message implements sender.Queue.
-func (q *Queue) Message(ctx context.Context, id string) (*queue.Message, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	if m := q.cache.get(id); m != nil {
-		return m, nil
-	}
-	m := &queue.Message{ID: id}
-	var seq int64
-	err := q.reading(ctx, "message", func() error {
-		var flags int
-		var created int64
-		err := q.one(ctx, q.pool, `SELECT m.seq, m.stream, m.sender, m.flags, m.recipients, m.created, b.data
-			FROM repute_message m JOIN repute_body b ON b.message = m.seq WHERE m.id = ?`, []any{id},
-			&seq, &m.Stream, &m.From, &flags, &m.Recipients, &created, &m.Data)
-		m.EightBit, m.UTF8 = flags&flagEightBit != 0, flags&flagUTF8 != 0
-		m.Created = q.clock.local(created)
-		return err
-	})
-	if err == sql.ErrNoRows {
-		return nil, queue.ErrNotFound
-	}
-	if err != nil {
-		return nil, err
-	}
-	if m.Recipients > 1 { // it will be wanted again
-		q.cache.put(m, seq, true)
-	}
-	return m, nil
-}
-
 // reading runs f, again if that may help.
 func (q *Queue) reading(ctx context.Context, name string, f func() error) error {
 	if q.isClosed() {
