@@ -179,3 +179,18 @@ func TestALargeMessageIsNewsByItself(t *testing.T) {
 		t.Errorf("in %d steps", n)
 	}
 }
+
+// TestADamagedHistoryHoldsNothingUp: it tells less, and its delivery goes out.
+func TestADamagedHistoryHoldsNothingUp(t *testing.T) {
+	both(t, func(t *testing.T, db database) {
+		q := db.queue(t, sqlqueue.Config{})
+		put(t, q, message("a", 1), message("b", 1))
+		_, err := q.DB().Exec("UPDATE repute_delivery SET history = 'no JSON', records = 1 WHERE seq = (SELECT min(seq) FROM repute_delivery)")
+		must(t, err)
+		got := claim(t, q, 10)
+		if len(got) != 2 || len(got[0].History) != 0 {
+			t.Fatalf("%+v", got)
+		}
+		settle(t, q, queue.Delivered, got...)
+	})
+}

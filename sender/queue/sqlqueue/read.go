@@ -45,8 +45,8 @@ func (q *Queue) deliveries(rows *sql.Rows, err error) ([]found, error) {
 		}
 		d.Due, d.Created, d.Expires = q.clock.local(due), q.clock.local(created), q.clock.local(expires)
 		d.Expired = state < stateFinal && expires <= now
-		if d.History, err = records(history); err != nil {
-			return fmt.Errorf("%w: delivery %d: history: %w", errCorrupt, f.seq, err)
+		if d.History, err = records(history); err != nil { // mail is not to stand for that
+			q.log.Error("history of a delivery cannot be read: it goes on without", "delivery", d.ID, "err", err)
 		}
 		out = append(out, f)
 		return nil
@@ -63,7 +63,7 @@ func records(history string) ([]queue.Attempt, error) {
 	for line := range strings.Lines(history) {
 		var a queue.Attempt
 		if err := json.Unmarshal([]byte(line), &a); err != nil {
-			return nil, err
+			return out, err
 		}
 		out = append(out, a)
 	}
