@@ -21,7 +21,11 @@ func TestOneOfFourIsKilled(t *testing.T) {
 	if held == 0 {
 		t.Fatal("it had nothing in flight")
 	}
-	w.wait("taking over", func() bool { return w.leasedBy(victim.owner) == 0 })
+	w.wait("taking over", func() bool { // what it had said to the server before may be committed after
+		n := w.leasedBy(victim.owner)
+		held = max(held, n)
+		return n == 0
+	})
 	t.Logf("%d deliveries were in flight; the others had them after %v", held, time.Since(at).Round(10*time.Millisecond))
 	for _, p := range all {
 		if p != victim {
@@ -37,7 +41,7 @@ func TestOneOfFourIsKilled(t *testing.T) {
 	w.checkTwice(w.checkAll(all...), victim, held)
 }
 
-// checkTwice checks what arrived twice: only what was taken over, and of the victim no more than it held.
+// checkTwice checks what arrived twice: only what was taken over, and of the victim no more than it held; -1: any of it.
 func (w *world) checkTwice(twice []string, victim *process, held int) {
 	w.t.Helper()
 	lapsed := w.addresses("kind = 'lapsed'")
@@ -51,7 +55,7 @@ func (w *world) checkTwice(twice []string, victim *process, held int) {
 			n++
 		}
 	}
-	if n > held {
+	if held >= 0 && n > held {
 		w.t.Errorf("%d arrived twice of what %s had, which was %d", n, victim.owner, held)
 	}
 	// On a busy machine a live process may be silent for a second as well.
