@@ -18,6 +18,7 @@ type mailbox struct {
 	utf8   bool   // the local-part needs SMTPUTF8
 }
 
+// String is the address.
 func (m mailbox) String() string { return m.local + "@" + m.domain }
 
 // The limits of RFC 5321 section 4.5.3.1.
@@ -135,6 +136,7 @@ func normalDomain(s string) (string, error) {
 // reason is what is wrong with a value, and by which clause.
 type reason struct{ clause, text string }
 
+// Error is the reason with its clause.
 func (r *reason) Error() string { return r.text + " (" + r.clause + ")" }
 
 func clause(name, format string, args ...any) error {

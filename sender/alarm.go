@@ -47,6 +47,8 @@ func (h *alarms) ring(now time.Time) time.Time {
 
 type alarmHeap []*alarm
 
+// Len, Less, Swap, Push and Pop implement heap.Interface.
+
 func (h alarmHeap) Len() int           { return len(h) }
 func (h alarmHeap) Less(i, j int) bool { return h[i].at.Before(h[j].at) }
 func (h alarmHeap) Swap(i, j int) {

@@ -25,27 +25,33 @@ func (s sharedLedger) own(r warmup.Reservation) warmup.Reservation {
 	return r
 }
 
+// ReserveAt implements Pacer.
 func (s sharedLedger) ReserveAt(now time.Time, p warmup.Path, n int) warmup.Reservation {
 	return s.own(s.ledger.ReserveAt(s.shared(now), p, n))
 }
 
+// TryReserveAt implements PacerPreparer.
 func (s sharedLedger) TryReserveAt(now time.Time, p warmup.Path, n int) (warmup.Reservation, bool) {
 	r, ready := s.ledger.TryReserveAt(s.shared(now), p, n)
 	return s.own(r), ready
 }
 
+// PrepareAt implements PacerPreparer.
 func (s sharedLedger) PrepareAt(ctx context.Context, now time.Time, p warmup.Path, n int) {
 	s.ledger.PrepareAt(ctx, s.shared(now), p, n)
 }
 
+// CommitAt implements Pacer.
 func (s sharedLedger) CommitAt(now time.Time, r warmup.Reservation) {
 	s.ledger.CommitAt(s.shared(now), r)
 }
 
+// CancelAt implements Pacer.
 func (s sharedLedger) CancelAt(now time.Time, r warmup.Reservation) {
 	s.ledger.CancelAt(s.shared(now), r)
 }
 
+// ObserveAt implements PacerObserver.
 func (s sharedLedger) ObserveAt(now time.Time, p warmup.Path, o warmup.Outcome, n int) {
 	s.ledger.ObserveAt(s.shared(now), p, o, n)
 }

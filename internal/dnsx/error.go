@@ -80,6 +80,7 @@ func KindOf(err error) Kind {
 // errText is an error for a fixed text.
 type errText string
 
+// Error is the text itself.
 func (e errText) Error() string { return string(e) }
 
 // Causes of a Temporary error.

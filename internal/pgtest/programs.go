@@ -16,6 +16,7 @@ const postgres = "PostgreSQL 13 or later (Debian package postgresql)"
 // missingError is what a machine lacks for a cluster.
 type missingError struct{ what string }
 
+// Error names what is missing.
 func (e missingError) Error() string { return e.what + " is missing" }
 
 // programs finds the folder of PostgreSQL's server programs: that in PATH, else the newest of Debian's.

@@ -26,7 +26,15 @@ func TestOneOfFourStandsStill(t *testing.T) {
 		t.Fatal("it had nothing in flight")
 	}
 	inside := w.number("SELECT count(*) FROM pg_stat_activity WHERE application_name = $1 AND state = 'idle in transaction'", victim.owner)
-	w.wait("taking over", func() bool { return w.leasedBy(victim.owner) == 0 })
+	w.wait("taking over", func() bool { // what it had said to the server before may be committed after
+		n := w.leasedBy(victim.owner)
+		held = max(held, n)
+		return n == 0
+	})
+	taken := len(w.lost(victim))
+	if taken > held {
+		t.Errorf("%d were taken over of %d", taken, held)
+	}
 	t.Logf("%d deliveries were in flight, and %d transactions; the others had them after %v", held, inside, time.Since(at).Round(10*time.Millisecond))
 	for _, p := range all {
 		if p != victim {
@@ -41,7 +49,8 @@ func TestOneOfFourStandsStill(t *testing.T) {
 	for _, p := range all {
 		p.stop()
 	}
-	w.checkTwice(w.checkAll(all...), victim, -1) // it has lost more when it went on, until it had told that it is alive
+	// On a busy machine it may have been silent again since.
+	w.checkTwice(w.checkAll(all...), victim, held+len(w.lost(victim))-taken)
 	const refused = "taken over by another process before it was settled"
 	if n := strings.Count(victim.said(), refused); n == 0 {
 		t.Error("none of its settlements was refused")

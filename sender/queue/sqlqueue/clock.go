@@ -5,16 +5,31 @@ import (
 	"time"
 )
 
-// clock translates times of the database into those of this process. All decisions are made by the database's clock, so that
+// clock tells the queue's time, and translates it into that of this process. All decisions are made by the database's clock, so that
 // processes whose clocks differ can share it; what is told is told in the process's own time.
+//
+// SQLite has no clock of its own, and its queue belongs to one process. Its time is what this process's clock showed when the queue was opened, and
+// goes on evenly from there: a clock that is set meanwhile ends no lease before its time.
 type clock struct {
-	ahead atomic.Int64 // how far this process is ahead, in nanoseconds
+	base  time.Time    // SQLite: when the queue was opened; zero with PostgreSQL
+	ahead atomic.Int64 // PostgreSQL: how far this process is ahead, in nanoseconds
+}
+
+// now is the queue's time, for SQLite.
+func (c *clock) now() time.Time { return c.base.Add(time.Since(c.base)) }
+
+// local is a time of the database as a time of this process. With SQLite it can be compared with time.Now whatever becomes of the clock.
+func (c *clock) local(us int64) time.Time {
+	if !c.base.IsZero() {
+		return c.base.Add(time.UnixMicro(us).Sub(c.base.Round(0)))
+	}
+	return time.UnixMicro(us).Add(time.Duration(c.ahead.Load()))
 }
 
 // clockSlack is how far the clocks may drift from what is known before that is corrected.
 const clockSlack = 100 * time.Millisecond
 
-// observe takes note of the database's time, in microseconds, as a statement told it that was sent at a time and has just been answered. How far we are
+// observe takes note of PostgreSQL's time, in microseconds, as a statement told it that was sent at a time and has just been answered. How far we are
 // ahead lies between what it was when the statement was sent and what it is now; only what cannot be so is corrected.
 func (c *clock) observe(now int64, sent time.Time) {
 	db := time.UnixMicro(now)
@@ -24,11 +39,28 @@ func (c *clock) observe(now int64, sent time.Time) {
 	}
 }
 
-// local is a time of the database as a time of this process.
-func (c *clock) local(us int64) time.Time {
-	return time.UnixMicro(us).Add(time.Duration(c.ahead.Load()))
-}
-
 // Ahead is how far this process's clock is ahead of the database's: what it was at the latest statement that told the time, give or take a tenth of a
 // second. With SQLite it is 0.
 func (q *Queue) Ahead() time.Duration { return time.Duration(q.clock.ahead.Load()) }
+
+// pulse decides whether this process may declare others dead. Two things must not make it: an outage of the database, after which all come back at once,
+// and a database clock that jumps ahead, by which all of them seem to have been silent.
+type pulse struct {
+	beats int       // in a row
+	now   int64     // the database's time at the latest one, in microseconds
+	at    time.Time // ours
+}
+
+// beat notes a beat, and whether it had failed before. It reports whether it is at least the second in a row during which the database's time went on
+// as ours did, give or take slack.
+func (p *pulse) beat(now int64, at time.Time, failed bool, slack time.Duration) bool {
+	jumped := time.Duration(now-p.now)*time.Microsecond-at.Sub(p.at) > slack
+	if failed || p.beats > 0 && jumped {
+		p.beats = 0
+	}
+	if p.now, p.at = now, at; failed {
+		return false
+	}
+	p.beats++
+	return p.beats > 1
+}

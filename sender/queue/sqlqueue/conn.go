@@ -20,14 +20,15 @@ type querier interface {
 type conn struct {
 	d     *dialect
 	c     *sql.Conn
+	clock *clock
 	stmts map[string]*sql.Stmt
 	now   time.Time // SQLite: the time of the transaction
 
 	broken bool // not to be used again
 }
 
-// statementTime is how long one statement may take where a network is between. SQLite's need no limit, and are not given one:
-// its driver would watch it with a goroutine each.
+// statementTime is how long one transaction may take where a network is between. SQLite's need no limit, and are not given one:
+// its driver would watch each statement with a goroutine.
 const statementTime = 10 * time.Second
 
 // openConn takes a connection out of the pool and makes it fit for writing.
@@ -38,7 +39,7 @@ func (q *Queue) openConn(ctx context.Context) (*conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &conn{d: q.d, c: c, stmts: map[string]*sql.Stmt{}, now: time.Now()}
+	w := &conn{d: q.d, c: c, clock: &q.clock, stmts: map[string]*sql.Stmt{}, now: q.clock.now()}
 	set := []string{
 		"PRAGMA busy_timeout = 200", // milliseconds: the host writes to the same file. It is tried again by us
 		"PRAGMA synchronous = FULL",
@@ -128,7 +129,7 @@ func (w *conn) begin(ctx context.Context) error {
 		text = "BEGIN"
 	}
 	_, err := w.c.ExecContext(ctx, text)
-	w.now = time.Now() // it may have waited
+	w.now = w.clock.now() // it may have waited
 	return err
 }
 
@@ -145,18 +146,18 @@ func (w *conn) rollback(ctx context.Context) {
 
 // hostTx is a transaction of the host's.
 type hostTx struct {
-	d  *dialect
+	q  *Queue
 	tx *sql.Tx
 }
 
 func (h hostTx) query(ctx context.Context, text string, args ...any) (*sql.Rows, error) {
-	s := h.d.compile(text)
-	return h.tx.QueryContext(ctx, s.text, s.args(time.Now(), args)...)
+	s := h.q.d.compile(text)
+	return h.tx.QueryContext(ctx, s.text, s.args(h.q.clock.now(), args)...)
 }
 
 func (h hostTx) exec(ctx context.Context, text string, args ...any) (int64, error) {
-	s := h.d.compile(text)
-	r, err := h.tx.ExecContext(ctx, s.text, s.args(time.Now(), args)...)
+	s := h.q.d.compile(text)
+	r, err := h.tx.ExecContext(ctx, s.text, s.args(h.q.clock.now(), args)...)
 	if err != nil {
 		return 0, err
 	}
@@ -172,7 +173,7 @@ func (p pool) query(ctx context.Context, text string, args ...any) (*sql.Rows, e
 	if err != nil {
 		return nil, err
 	}
-	return st.QueryContext(ctx, s.args(time.Now(), args)...)
+	return st.QueryContext(ctx, s.args(p.q.clock.now(), args)...)
 }
 
 func (p pool) exec(context.Context, string, ...any) (int64, error) {

@@ -16,13 +16,11 @@ import (
 //
 //	?            the next argument
 //	{n}          the next argument, in a LIMIT: SQLite would prepare the statement anew for each other bare one
-//	{now}        the database's clock in microseconds since 1970
+//	{now}        the queue's time in microseconds since 1970 (see clock)
 //	{skip}       locks the rows that a SELECT finds, but for those that others have locked
 //	{in}         begins a list of values that a SELECT finds, {end} ends it
 //	{pos}        the function that finds a string in a string
 //	{min}        the function that returns the least of its arguments
-//
-// PostgreSQL's clock is the server's. SQLite has none of its own: it is this process's, which is the only one that counts.
 type dialect struct {
 	name     string
 	postgres bool
@@ -154,8 +152,10 @@ const (
 // fault judges an error. Drivers are told apart by what their errors have in common.
 func (d *dialect) fault(err error) fault {
 	switch {
-	case err == nil, errors.Is(err, errCaller), errors.Is(err, errCorrupt):
+	case err == nil, errors.Is(err, errCorrupt):
 		return faultHard
+	case errors.Is(err, errAbandoned):
+		return faultBusy
 	case errors.Is(err, driver.ErrBadConn), errors.Is(err, sql.ErrConnDone):
 		return faultLost
 	}

@@ -19,14 +19,13 @@ func (q *Queue) recover(ctx context.Context) error {
 	return err
 }
 
-// beat says that this process is alive, and takes over the deliveries of those that have been silent for too long. It does the latter only
-// if it has been heard at least twice in a row, and not just come back together with all others after an outage of the database.
+// beat says that this process is alive, and takes over the deliveries of those that have been silent for too long.
 func (q *Queue) beat(ctx context.Context) error {
 	var silent []string
+	var now int64
+	var sent time.Time
 	n, err := q.run(ctx, "tell that this process is alive", func(ctx context.Context, w *conn) error {
-		silent = nil
-		var now int64
-		sent := time.Now()
+		silent, sent = nil, time.Now()
 		err := q.one(ctx, w, `INSERT INTO repute_owner (owner, expires) VALUES (?, {now} + CAST(? AS BIGINT))
 			ON CONFLICT (owner) DO UPDATE SET expires = excluded.expires RETURNING {now}`, []any{q.owner, q.cfg.OwnerTimeout.Microseconds()}, &now)
 		if err != nil {
@@ -43,11 +42,11 @@ func (q *Queue) beat(ctx context.Context) error {
 			return nil
 		})
 	})
-	if err != nil || n > 0 {
-		q.beats = 0
+	if err != nil {
+		q.pulse = pulse{}
 		return err
 	}
-	if q.beats++; q.beats < 2 {
+	if !q.pulse.beat(now, sent, n > 0, q.cfg.OwnerTimeout/4) {
 		return nil
 	}
 	for _, owner := range silent {

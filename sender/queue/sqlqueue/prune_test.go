@@ -66,3 +66,32 @@ func TestRetention(t *testing.T) {
 		put(t, q, message("m0", 1))
 	})
 }
+
+// TestPruningInSmallSteps: messages to many recipients are not all forgotten in one transaction.
+func TestPruningInSmallSteps(t *testing.T) {
+	both(t, func(t *testing.T, db database) {
+		q := db.queue(t, sqlqueue.Config{Retention: time.Second})
+		for i := range 6 {
+			put(t, q, message(fmt.Sprint("m", i), 900))
+		}
+		for {
+			ds := claim(t, q, 1000)
+			if len(ds) == 0 {
+				break
+			}
+			settle(t, q, queue.Delivered, ds...)
+		}
+		for _, text := range []string{"UPDATE repute_message SET created = 1", "UPDATE repute_delivery SET due = 1"} {
+			_, err := q.DB().Exec(text)
+			must(t, err)
+		}
+		before := sqlqueue.Transactions(q)
+		must(t, q.Prune(bg))
+		if n := count(t, q, "SELECT count(*) FROM repute_delivery"); n != 0 {
+			t.Errorf("%d deliveries are left", n)
+		}
+		if n := sqlqueue.Transactions(q) - before; n < 3 {
+			t.Errorf("5400 deliveries in %d transactions", n)
+		}
+	})
+}

@@ -229,7 +229,7 @@ func (q *Queue) PutTx(ctx context.Context, tx *sql.Tx, p queue.Put) error {
 		return queue.ErrClosed
 	}
 	one := &put{Put: p, nonce: newNonce()}
-	h := hostTx{q.d, tx}
+	h := hostTx{q, tx}
 	if err := q.insertMessages(ctx, h, []*put{one}); err != nil {
 		return fmt.Errorf("sqlqueue: put in a transaction: %w", err)
 	}

@@ -43,7 +43,7 @@ type Queue struct {
 
 	texts     sync.Map // of textKey: statements that are made for a number of rows
 	reclaimed atomic.Int64
-	beats     int // successful ones in a row; of the goroutine that beats
+	pulse     pulse // of the goroutine that beats
 	pruning   sync.Mutex
 
 	mu      sync.Mutex
@@ -82,6 +82,7 @@ func Open(ctx context.Context, db *sql.DB, cfg Config) (*Queue, error) {
 	q.life, q.rest = context.WithCancel(context.Background())
 	q.closing = q.life.Done()
 	if !d.postgres {
+		q.clock.base = time.Now()
 		if err := q.lockFile(ctx); err != nil {
 			return nil, err
 		}
@@ -143,7 +144,8 @@ func (q *Queue) unlockFile() {
 // DB is the database, for the host's own tables and transactions.
 func (q *Queue) DB() *sql.DB { return q.db }
 
-// Close writes what was handed over, gives back what is leased, and ends the use of the database. Calls after Close return queue.ErrClosed. Stop the Sender first. A second Close does nothing.
+// Close writes what was handed over, gives back what is leased, and ends the use of the database. Calls after Close return
+// queue.ErrClosed. Stop the Sender first. A second Close does nothing.
 func (q *Queue) Close() error {
 	q.mu.Lock()
 	if q.closed {

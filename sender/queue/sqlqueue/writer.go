@@ -124,30 +124,36 @@ func (w *writer) write(ctx context.Context, o *op) error {
 	case <-ctx.Done():
 	}
 	o.mu.Lock()
-	if o.state == opQueued {
-		o.state = opAbandoned
-		o.mu.Unlock()
-		return ctx.Err()
-	}
+	taken := o.state != opQueued
 	o.mu.Unlock()
-	grace := time.NewTimer(abandonTime)
-	defer grace.Stop()
-	select {
-	case <-o.done:
-		return o.err
-	case <-grace.C:
+	if taken {
+		grace := time.NewTimer(abandonTime)
+		defer grace.Stop()
+		select {
+		case <-o.done:
+		case <-grace.C:
+		}
 	}
+	return w.leave(o, ctx.Err())
+}
+
+// leave is for a caller whose context has ended: it returns the result, if there is one, or else takes the op out of what is written from now on.
+func (w *writer) leave(o *op, ctxErr error) error {
 	o.mu.Lock()
-	defer o.mu.Unlock()
 	if o.state == opDone {
+		o.mu.Unlock()
 		return o.err
 	}
-	unsure := o.unsure || o.state == opCommitting
+	queued, unsure := o.state == opQueued, o.unsure || o.state == opCommitting
 	o.state = opAbandoned
-	if unsure {
-		return fmt.Errorf("sqlqueue: %s: %w: %w", o.name, queue.ErrUnknown, ctx.Err())
+	o.mu.Unlock()
+	if !unsure {
+		return ctxErr
 	}
-	return ctx.Err()
+	if queued { // an earlier commit may have been made, and there is no later one that would find out
+		w.giveBack(o)
+	}
+	return fmt.Errorf("sqlqueue: %s: %w: %w", o.name, queue.ErrUnknown, ctxErr)
 }
 
 func (w *writer) push(o *op) bool {
@@ -234,9 +240,6 @@ func (w *writer) settle(c *conn, batch []*op) *conn {
 			return c
 		}
 		f := w.q.d.fault(err)
-		if errors.Is(err, errAbandoned) {
-			f = faultBusy
-		}
 		if c != nil && (f == faultLost || c.broken || f == faultHard && w.q.d.suspect(err)) {
 			c.discard()
 			c = nil
@@ -289,10 +292,12 @@ func (w *writer) settle(c *conn, batch []*op) *conn {
 // later has an op tried again after a while.
 func (w *writer) later(o *op, err error) {
 	o.mu.Lock()
-	if o.state == opTaken {
-		o.state = opQueued
+	if o.state == opAbandoned { // nobody waits for it
+		o.mu.Unlock()
+		w.finish(o, w.explain(o, err))
+		return
 	}
-	o.held = true
+	o.state, o.held = opQueued, true
 	pause := min(heldPause<<min(o.tries, 5), 2*time.Second)
 	o.mu.Unlock()
 	time.AfterFunc(pause, func() {
@@ -307,10 +312,7 @@ const heldPause = 50 * time.Millisecond
 
 // explain says what could not be done, and why.
 func (w *writer) explain(o *op, err error) error {
-	switch {
-	case errors.Is(err, queue.ErrDuplicate), errors.Is(err, errCaller):
-		return err
-	case w.q.d.full(err):
+	if w.q.d.full(err) {
 		return fmt.Errorf("sqlqueue: %s: %w: %w", o.name, queue.ErrFull, err)
 	}
 	if o.unsure {
@@ -319,11 +321,8 @@ func (w *writer) explain(o *op, err error) error {
 	return fmt.Errorf("sqlqueue: %s: %w", o.name, err)
 }
 
-// errCaller marks errors that are the caller's own and returned as they are.
-var errCaller = errors.New("caller")
-
 // errAbandoned: a caller went away before the commit, so that the others begin anew without it.
-var errAbandoned = fmt.Errorf("%w: gone", errCaller)
+var errAbandoned = errors.New("sqlqueue: a caller has gone away")
 
 // giveBackFor is how long it is tried to give back leases of which the caller does not know.
 const giveBackFor = 5 * time.Minute
@@ -339,11 +338,19 @@ func (w *writer) finish(o *op, err error) {
 	if err == nil && o.then != nil {
 		o.then()
 	}
-	if o.lease != 0 && (abandoned && err == nil || err != nil && o.unsure) {
-		back := w.q.giveBack(o.lease)
-		back.done, back.ctx, back.until = make(chan struct{}), context.Background(), time.Now().Add(giveBackFor)
-		w.push(back)
+	if abandoned && err == nil || err != nil && o.unsure {
+		w.giveBack(o)
 	}
+}
+
+// giveBack ends the lease that an op may have taken.
+func (w *writer) giveBack(o *op) {
+	if o.lease == 0 {
+		return
+	}
+	back := w.q.giveBack(o.lease)
+	back.done, back.ctx, back.until = make(chan struct{}), context.Background(), time.Now().Add(giveBackFor)
+	w.push(back)
 }
 
 // beginCommit reports whether all callers are waiting still, or cannot be sure anyway.
