@@ -1,0 +1,151 @@
+package dsn
+
+import (
+	"strings"
+	"unicode"
+
+	"github.com/reputemail/repute/bounce/internal/entity"
+)
+
+// maxText bounds how much of what is written for people is read, in bytes.
+const maxText = 256 << 10
+
+// enrich gives recipients of whom the status part says only that it failed the reason that the text for people has.
+func enrich(m *entity.Part, n *Notification) {
+	text := ""
+	read := false
+	for i := range n.Recipients {
+		r := &n.Recipients[i]
+		addressed := strings.Contains(r.Final, "@")
+		if hasWords(r.Diagnostic) && addressed || i >= maxEnriched {
+			continue
+		}
+		if !read {
+			text, read = humanText(m), true
+		}
+		if !hasWords(r.Diagnostic) {
+			reason, near := reasonFor(text, r.Final)
+			if reason != "" && (near || isVague(r.Status)) { // a status that says why needs no guess
+				r.Diagnostic = strings.TrimSpace(r.Diagnostic + " " + reason)
+			}
+		}
+		if !addressed { // a file or a program to which it was to be delivered (Exim), or the local part of a mailbox
+			if a := failedRecipients(m); len(a) == 1 && len(n.Recipients) == 1 {
+				r.Original, r.Final = r.Final, a[0]
+			}
+		}
+	}
+}
+
+// maxEnriched bounds for how many recipients the text is searched.
+const maxEnriched = 100
+
+// failedRecipients are the addresses of Exim's field, which others have taken over.
+func failedRecipients(m *entity.Part) []string {
+	var out []string
+	for _, v := range m.Header.Values("X-Failed-Recipients") {
+		for _, a := range strings.FieldsFunc(v, func(c rune) bool { return c == ',' || unicode.IsSpace(c) }) {
+			if a = recipientAddress(a); strings.Contains(a, "@") && len(out) < maxRecipients {
+				out = append(out, a)
+			}
+		}
+	}
+	return out
+}
+
+// hasWords reports whether a diagnostic says anything besides codes.
+func hasWords(s string) bool {
+	letters := 0
+	for _, c := range s {
+		if unicode.IsLetter(c) {
+			if letters++; letters > 3 {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// humanText is what a bounce says to people: its text before any status part and not that of the message it returns. Of parts with the same
+// text in two forms (multipart/alternative) the first counts.
+func humanText(m *entity.Part) string {
+	var b strings.Builder
+	done := false
+	var visit func(p *entity.Part)
+	visit = func(p *entity.Part) {
+		if done || b.Len() > maxText {
+			return
+		}
+		switch {
+		case isStatusType(p.MediaType) || p != m && strings.HasPrefix(p.MediaType, "message/"):
+			done = true
+		case p.MediaType == "multipart/alternative" && len(p.Parts) > 0:
+			visit(p.Parts[0])
+		case len(p.Parts) > 0:
+			for _, c := range p.Parts {
+				visit(c)
+			}
+		case strings.HasPrefix(p.MediaType, "text/") && !strings.HasPrefix(p.MediaType, "text/rfc822"):
+			text := p.Text()
+			b.WriteString(text[:min(len(text), maxText)])
+			b.WriteString("\n\n")
+		}
+	}
+	visit(m)
+	return b.String()
+}
+
+// maxReason bounds a reason that was taken from a text.
+const maxReason = 1200
+
+// reasonFor is what a text says about an address: the paragraph in which it stands, with the next one where that is the address alone. If the address is not in
+// it, or nothing else is, it is all of the text, and not near.
+func reasonFor(text, address string) (reason string, near bool) {
+	paragraphs := strings.Split(strings.ReplaceAll(text, "\r\n", "\n"), "\n\n")
+	name := strings.ToLower(address)
+	for i, p := range paragraphs {
+		at := strings.Index(strings.ToLower(p), name)
+		if at < 0 || name == "" {
+			continue
+		}
+		lines := strings.Split(p, "\n")
+		// Of a list of recipients it is from the line with this one to the line with the next.
+		from, to := 0, len(lines)
+		for k, line := range lines {
+			has := strings.Contains(strings.ToLower(line), name)
+			switch {
+			case has && from == 0:
+				from = k
+			case !has && k > from && to == len(lines) && startsWithAddress(line) && strings.Contains(strings.ToLower(strings.Join(lines[:k], "\n")), name):
+				to = k
+			}
+		}
+		reason = oneLine(strings.Join(lines[from:to], " "), address)
+		if !hasWords(reason) && i+1 < len(paragraphs) {
+			reason = oneLine(paragraphs[i+1], address)
+		}
+		if hasWords(reason) {
+			return reason, true
+		}
+	}
+	return oneLine(text, address), false
+}
+
+// startsWithAddress reports whether a line begins with another recipient, as in a list.
+func startsWithAddress(line string) bool {
+	f := strings.Fields(line)
+	return len(f) > 0 && strings.Contains(f[0], "@") && line[0] != ' ' && line[0] != '\t'
+}
+
+// oneLine makes a reason of a text, without the address at its beginning.
+func oneLine(text, address string) string {
+	s := strings.Join(strings.Fields(text), " ")
+	s = strings.TrimLeft(s, "<>*- ")
+	if len(s) >= len(address) && strings.EqualFold(s[:len(address)], address) {
+		s = strings.TrimLeft(s[len(address):], ">:,;. )-")
+	}
+	if len(s) > maxReason {
+		s = strings.ToValidUTF8(s[:maxReason], "")
+	}
+	return s
+}

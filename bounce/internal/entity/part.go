@@ -1,0 +1,229 @@
+package entity
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"strings"
+
+	"github.com/emersion/go-message"
+)
+
+// What a message may cost. Beyond MaxBytes it is refused; beyond the others it is read no further.
+const (
+	// MaxBytes is the largest message, in bytes.
+	MaxBytes = 10 << 20
+	// MaxDepth is how many levels of parts are read.
+	MaxDepth = 20
+	// MaxParts is how many parts are read, of all levels together.
+	MaxParts = 1000
+	// MaxFields is how many fields of one header are read.
+	MaxFields = 10_000
+	// MaxHeaderBytes is how much of one header is read.
+	MaxHeaderBytes = 1 << 20
+)
+
+// Errors of Read.
+var (
+	// ErrEmpty: there is nothing in the message.
+	ErrEmpty = errors.New("the message is empty")
+	// ErrTooLarge: the message has more than MaxBytes.
+	ErrTooLarge = fmt.Errorf("the message has more than %d bytes", MaxBytes)
+)
+
+// Part is a message, or a part of one.
+type Part struct {
+	// Header has its fields. Those of a part that has none are empty.
+	Header Header
+	// MediaType is its type in lower case ("text/plain"), that of RFC 2045 section 5.2 where none is named.
+	MediaType string
+	// Params are the type's parameters, by names in lower case.
+	Params map[string]string
+	// Body is its content, with the transfer encoding undone. A multipart's is all that it has, the boundaries too.
+	Body []byte
+	// Parts are those of a multipart, or the one message of a message/rfc822 part and its like.
+	Parts []*Part
+}
+
+// reader reads one message, and counts.
+type reader struct{ parts int }
+
+// Read reads a message. Errors are ErrEmpty and ErrTooLarge. The result refers to raw, which must not change.
+func Read(raw []byte) (*Part, error) {
+	if len(raw) > MaxBytes {
+		return nil, ErrTooLarge
+	}
+	raw = trimFront(raw)
+	if len(bytes.TrimSpace(raw)) == 0 {
+		return nil, ErrEmpty
+	}
+	var r reader
+	return r.message(raw, 0), nil
+}
+
+// trimFront takes off what is before a header: empty lines, a byte order mark, and the line of a mailbox file.
+func trimFront(b []byte) []byte {
+	b = bytes.TrimPrefix(b, []byte("\xef\xbb\xbf"))
+	for {
+		line, next := cutLine(b)
+		if len(b) == 0 || len(bytes.TrimSpace(line)) > 0 && !bytes.HasPrefix(bytes.TrimLeft(line, ">"), []byte("From ")) {
+			return b
+		}
+		b = next
+	}
+}
+
+// message reads a message or part from its header on.
+func (r *reader) message(b []byte, depth int) *Part {
+	r.parts++
+	p := &Part{}
+	p.Header, b = readHeader(b)
+	p.MediaType, p.Params = mediaType(p.Header.Raw("Content-Type"))
+	r.body(p, b, depth)
+	return p
+}
+
+// body reads the body of a part.
+func (r *reader) body(p *Part, b []byte, depth int) {
+	multi := strings.HasPrefix(p.MediaType, "multipart/") && p.Params["boundary"] != ""
+	if multi { // a transfer encoding of a multipart is an error (RFC 2045 section 6.4), and never meant
+		p.Body = b
+	} else {
+		p.Body = decodeTransfer(p.Header.Raw("Content-Transfer-Encoding"), b)
+	}
+	if depth == MaxDepth {
+		return
+	}
+	switch {
+	case multi:
+		split(b, p.Params["boundary"], func(part []byte) bool {
+			if r.parts == MaxParts {
+				return false
+			}
+			child := r.message(part, depth+1)
+			if p.MediaType == "multipart/digest" && child.Header.Raw("Content-Type") == "" {
+				child.MediaType = "message/rfc822" // RFC 2046 section 5.1.5
+				r.body(child, child.Body, depth+1)
+			}
+			p.Parts = append(p.Parts, child)
+			return true
+		})
+	case isMessage(p.MediaType) && r.parts < MaxParts && len(bytes.TrimSpace(p.Body)) > 0:
+		p.Parts = []*Part{r.message(trimFront(p.Body), depth+1)}
+	}
+}
+
+// isMessage reports whether a part of this type is a message, or the header of one.
+func isMessage(mediaType string) bool {
+	switch mediaType {
+	case "message/rfc822", "text/rfc822-headers", "text/rfc822-header", "message/rfc822-headers", "message/global", "message/global-headers", "message/news":
+		return true
+	}
+	return false
+}
+
+// mediaType reads a Content-Type, the broken ones too.
+func mediaType(v string) (string, map[string]string) {
+	if v == "" {
+		return "text/plain", nil
+	}
+	t, params, err := mime.ParseMediaType(v)
+	if err == nil && strings.Contains(t, "/") {
+		return t, params
+	}
+	first, rest, _ := strings.Cut(v, ";")
+	if t = strings.ToLower(strings.TrimSpace(first)); !strings.Contains(t, "/") {
+		t = "text/plain"
+	}
+	if params == nil {
+		params = make(map[string]string)
+	}
+	for n := 0; rest != "" && n < 20; n++ {
+		var p string
+		p, rest, _ = strings.Cut(rest, ";")
+		if k, v, ok := strings.Cut(p, "="); ok {
+			if k = strings.ToLower(strings.TrimSpace(k)); params[k] == "" {
+				params[k] = strings.Trim(strings.TrimSpace(v), `"`)
+			}
+		}
+	}
+	return t, params
+}
+
+// decodeTransfer undoes a transfer encoding as far as that goes. What does not begin to decode stays as it is.
+func decodeTransfer(encoding string, b []byte) []byte {
+	encoding, _, _ = strings.Cut(encoding, ";")
+	encoding = strings.ToLower(strings.Trim(encoding, " \t\""))
+	if encoding != "quoted-printable" && encoding != "base64" {
+		return b
+	}
+	var h message.Header
+	h.Set("Content-Transfer-Encoding", encoding)
+	e, err := message.New(h, bytes.NewReader(b))
+	if err != nil {
+		return b
+	}
+	out, err := io.ReadAll(e.Body)
+	if err != nil && len(out) < len(b)/4 {
+		return b
+	}
+	return out
+}
+
+// split calls part for each part of a multipart body, without the line end before the next boundary. A last boundary may be missing.
+func split(b []byte, boundary string, part func([]byte) bool) {
+	delimiter := []byte("--" + strings.TrimRight(boundary, " \t"))
+	start := -1 // of the part, or -1 before the first
+	for at := 0; at < len(b); {
+		line, rest := cutLine(b[at:])
+		next := len(b) - len(rest)
+		if tail, ok := bytes.CutPrefix(line, delimiter); ok {
+			tail = bytes.TrimRight(tail, " \t")
+			closing := string(tail) == "--"
+			if len(tail) == 0 || closing {
+				if start >= 0 && !part(trimEnd(b[start:at])) {
+					return
+				}
+				if start = next; closing {
+					return
+				}
+			}
+		}
+		at = next
+	}
+	if start >= 0 && start < len(b) {
+		part(b[start:])
+	}
+}
+
+// trimEnd takes the last line end off, which belongs to the boundary behind it (RFC 2046 section 5.1.1).
+func trimEnd(b []byte) []byte {
+	return bytes.TrimSuffix(bytes.TrimSuffix(b, []byte{'\n'}), []byte{'\r'})
+}
+
+// Walk calls visit for p and all parts below, in the order of the message, until it returns false. Those below a part for which skip
+// is returned are left out.
+func (p *Part) Walk(visit func(p *Part) (skip bool)) {
+	if visit(p) {
+		return
+	}
+	for _, c := range p.Parts {
+		c.Walk(visit)
+	}
+}
+
+// Find returns all parts of one of these types, in the order of the message. It looks into messages that are part of this one as well.
+func (p *Part) Find(mediaTypes ...string) []*Part {
+	var out []*Part
+	p.Walk(func(p *Part) bool {
+		for _, t := range mediaTypes {
+			if p.MediaType == t {
+				out = append(out, p)
+			}
+		}
+		return false
+	})
+	return out
+}
