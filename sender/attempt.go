@@ -28,6 +28,7 @@ type attempt struct {
 	reservation warmup.Reservation
 	session     *session // nil: to be dialled with the connection that was taken
 	group       []queue.Delivery
+	struck      []string        // those of the group with strikes against them
 	limits      throttle.Limits // of the path, when it was launched
 	began       time.Time
 
@@ -123,6 +124,14 @@ func (d *dispatcher) perform(a *attempt) (alive bool) {
 		a.session = sess
 	}
 	env := &transport.Envelope{From: msg.From, Header: header, Data: msg.Data, EightBit: msg.EightBit, UTF8: msg.UTF8}
+	if rp := a.lane.stream.ReturnPath; rp != nil && msg.From != "" {
+		from, field, err := rp.of(msg, a.group[0].ID)
+		if err == nil {
+			env.From, env.Header = from, slices.Concat(field, header)
+		} else { // accepted when the stream had no return path: its bounces go to the host's own
+			d.s.log.Warn("no return path can be made for a delivery", "delivery", a.group[0].ID, "err", err)
+		}
+	}
 	env.To = make([]string, 0, len(a.group))
 	for i := range a.group {
 		env.To = append(env.To, a.group[i].Recipient)
@@ -173,31 +182,35 @@ func (d *dispatcher) closedBefore(a *attempt, results []transport.Result) bool {
 // allowance is then for what is left.
 func (d *dispatcher) admit(a *attempt) bool {
 	now := time.Now()
-	if d.s.cfg.Gate == nil && a.lane.stream.Gate == nil && !expiresBy(a.group, now) {
+	if d.s.cfg.Suppressions == (NoSuppressions{}) && d.s.cfg.Gate == nil && a.lane.stream.Gate == nil && !expiresBy(a.group, now) {
 		return true
 	}
 	group := make([]queue.Delivery, 0, len(a.group))
 	var failed error
+	var struck []string
 	for _, del := range a.group {
 		if !del.Expires.After(now) {
 			d.s.settler.put(d.s.settler.expired(del))
 			continue
 		}
-		refusal, err := d.s.admit(d.ctx, a.lane.stream, del.Recipient)
+		admitted, err := d.s.admit(d.ctx, a.lane.stream, del.Recipient)
 		switch {
 		case err != nil:
 			failed = err
 			d.s.log.Error("gate has an error", "recipient", d.s.redact.recipient(del.Lane.Stream, del.Recipient), "err", err)
 			d.s.settler.wait(del, gateRetry)
-		case refusal != "":
-			d.s.settler.suppressed(del, refusal)
+		case admitted.refusal != "":
+			d.s.settler.suppressed(del, admitted.refusal)
 		default:
 			group = append(group, del)
+			if admitted.struck {
+				struck = append(struck, del.ID)
+			}
 		}
 	}
 	d.mu.Lock() // Explain and tidy read the group
 	fewer := len(group) < len(a.group)
-	a.group = group
+	a.group, a.struck = group, struck
 	if failed != nil {
 		d.hold(a.lane, WaitGate, failed)
 	}

@@ -65,7 +65,10 @@ type Config struct {
 	Providers Providers
 	// Classifier understands replies. Defaults to bounce's rules.
 	Classifier Classifier
-	// Gate is asked for every recipient of every stream. Defaults to none.
+	// Suppressions are the addresses that are not written to. It learns of dead addresses by itself. Defaults to a suppress.List, kept by
+	// the Queue where that is in a database, else in memory. NoSuppressions is none.
+	Suppressions Suppressions
+	// Gate is asked for every recipient of every stream, after Suppressions. Defaults to none.
 	Gate Gate
 	// Observer is told of every event. Defaults to none.
 	Observer Observer
@@ -145,6 +148,9 @@ type Stream struct {
 	Weight int
 	// Gate is asked for each of its recipients, after Config.Gate. Defaults to none.
 	Gate Gate
+	// ReturnPath gives each delivery a return path of its own, so that bounces which come back as mail can be told apart.
+	// Defaults to none: bounces go to Message.From.
+	ReturnPath *ReturnPath
 }
 
 // ConfigError says which field of a Config is wrong, and why.
@@ -235,11 +241,14 @@ func (c Config) withDefaults() (Config, error) {
 func (c *Config) checkNil() error {
 	parts := map[string]any{
 		"Queue": c.Queue, "Resolver": c.Resolver, "Transport": c.Transport, "Pacer": c.Pacer, "WarmupStore": c.WarmupStore, "Throttle": c.Throttle,
-		"Providers": c.Providers, "Classifier": c.Classifier, "Gate": c.Gate, "Observer": c.Observer,
+		"Providers": c.Providers, "Classifier": c.Classifier, "Suppressions": c.Suppressions, "Gate": c.Gate, "Observer": c.Observer,
 	}
 	for i, s := range c.Streams {
 		field := "Streams[" + strconv.Itoa(i) + "]"
 		parts[field+".Signer"], parts[field+".Gate"] = s.Signer, s.Gate
+		if s.ReturnPath != nil {
+			parts[field+".ReturnPath.Tokens"] = s.ReturnPath.Tokens
+		}
 	}
 	for field, part := range parts {
 		if v := reflect.ValueOf(part); part != nil && (v.Kind() == reflect.Pointer || v.Kind() == reflect.Func) && v.IsNil() {
@@ -340,6 +349,12 @@ func (c *Config) streamDefaults() error {
 		}
 		if s.Weight < 0 || s.Weight > maxWeight {
 			return badConfig(field+".Weight", "%d is not in 1 to %d", s.Weight, maxWeight)
+		}
+		if s.ReturnPath != nil {
+			var err error
+			if s.ReturnPath, err = s.ReturnPath.withDefaults(field + ".ReturnPath"); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

@@ -136,15 +136,20 @@ func (s *Sender) prepare(ctx context.Context, m *Message) (Receipt, queue.Put, e
 	if r.MessageID == "" {
 		r.MessageID = newID()
 	}
+	if st.ReturnPath != nil {
+		if err := st.ReturnPath.fits(m, r.MessageID); err != nil {
+			return Receipt{}, queue.Put{}, err
+		}
+	}
 	put := queue.Put{ExpireAfter: st.ExpireAfter}
 	for _, to := range l.to {
 		address := to.String()
-		refusal, err := s.admit(ctx, st, address)
+		a, err := s.admit(ctx, st, address)
 		if err != nil {
 			return Receipt{}, put, fmt.Errorf("sender: gate: %w", err)
 		}
-		if refusal != "" {
-			r.Refused = append(r.Refused, Refusal{Recipient: address, Reason: refusal})
+		if a.refusal != "" {
+			r.Refused = append(r.Refused, Refusal{Recipient: address, Reason: a.refusal})
 			continue
 		}
 		d := queue.Delivery{

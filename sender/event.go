@@ -27,6 +27,11 @@ const (
 	EventSuppressed EventType = "suppressed"
 	// EventCancelled: withdrawn by the host. Final. Reserved: nothing withdraws mail yet.
 	EventCancelled EventType = "cancelled"
+	// EventReturned: a message that a receiver had accepted came back as a bounce (an out-of-band bounce). The delivery was delivered
+	// before. See Sender.Report.
+	EventReturned EventType = "returned"
+	// EventComplained: a recipient complained about a message that was delivered.
+	EventComplained EventType = "complained"
 	// EventPathClosed: a path was closed to all mail (Path, Wait); EventPathOpened: it may carry mail again.
 	EventPathClosed EventType = "path-closed"
 	EventPathOpened EventType = "path-opened"
@@ -67,8 +72,12 @@ type Event struct {
 	NextAttempt time.Time `json:"next_attempt,omitzero"`
 	// QueueTime is how long a delivery was in the queue when it was settled.
 	QueueTime time.Duration `json:"queue_time,omitempty"`
-	// Reason says why in words, where there is no reply: the gate's refusal.
+	// Reason says why in words, where there is no reply: the gate's refusal, the type of a complaint.
 	Reason string `json:"reason,omitempty"`
+	// Report is the ID of the report that came in, for EventReturned and EventComplained.
+	Report string `json:"report,omitempty"`
+	// Unverified says that such a report is tied to no delivery of ours: anybody may have made it up, and nothing follows from it.
+	Unverified bool `json:"unverified,omitempty"`
 	// Wait is why and until when a path is closed.
 	Wait Wait `json:"wait,omitzero"`
 }

@@ -299,7 +299,7 @@ func TestGateIsAskedAgainBeforeAnAttempt(t *testing.T) {
 			sendertest.UnknownUsers(sendertest.AnyOf("dead@example.com")), sendertest.Greylist(5*time.Minute))})
 		gate := &memoryGate{}
 		cfg := w.config()
-		cfg.Gate = gate
+		cfg.Gate, cfg.Suppressions = gate, sender.NoSuppressions{}
 		s := w.start(cfg)
 		wantOutcome(t, w.send(s, note("dead@example.com")), queue.Bounced, bounce.BadMailbox)
 		time.Sleep(time.Second)

@@ -206,6 +206,9 @@ func (d *dispatcher) groupFor(l *lane, p *path) ([]queue.Delivery, int) {
 	if n == 0 {
 		n = maxRecipients
 	}
+	if l.stream.ReturnPath != nil {
+		n = 1 // each has a reverse-path of its own
+	}
 	group := l.group(n)
 	return group, countNew(group, p.route.Name)
 }

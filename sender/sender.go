@@ -151,6 +151,11 @@ func (s *Sender) compose() (err error) {
 		}
 		c.Classifier = b
 	}
+	if c.Suppressions == nil {
+		if c.Suppressions, err = newSuppressions(c.Queue); err != nil {
+			return err
+		}
+	}
 	var table *throttle.Table
 	if c.Providers == nil || c.Throttle == nil {
 		if t, ok := c.Providers.(*throttle.Table); ok {
@@ -389,32 +394,4 @@ func (s *Sender) stream(name string) *stream {
 		}
 	}
 	return s.streams[0]
-}
-
-// admit asks the gates.
-func (s *Sender) admit(ctx context.Context, st *stream, address string) (refusal string, err error) {
-	for _, g := range [2]Gate{s.cfg.Gate, st.Gate} {
-		if g == nil {
-			continue
-		}
-		if refusal, err = g.Admit(ctx, s.redact.recipient(st.Name, address)); err != nil || refusal != "" {
-			return refusal, err
-		}
-	}
-	return "", nil
-}
-
-// suppress tells the gates of a dead address, also while the Sender stops.
-func (s *Sender) suppress(ctx context.Context, e Event) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), suppressTime)
-	defer cancel()
-	for _, g := range [2]Gate{s.cfg.Gate, s.stream(e.Stream).Gate} {
-		sup, ok := g.(Suppressor)
-		if !ok {
-			continue
-		}
-		if err := sup.Suppress(ctx, e.Recipient, e.Verdict); err != nil {
-			s.log.Error("gate does not suppress a dead address", "recipient", e.Recipient, "err", err)
-		}
-	}
 }

@@ -25,7 +25,8 @@ type settled struct {
 	queue.Settlement
 	lane     queue.Lane // where a waiting delivery stands afterwards
 	event    Event
-	suppress bool
+	suppress bool // the address is dead
+	acquit   bool // there were strikes against it, and it took the mail
 }
 
 const (
@@ -168,8 +169,8 @@ func (t *settler) tell(ctx context.Context, batch []settled, lost []string) {
 		if b.State == queue.Waiting {
 			t.s.dispatch.expect(b.lane, now.Add(b.After))
 		}
-		if b.suppress {
-			t.s.suppress(ctx, b.event)
+		if b.acquit || b.event.Verdict.Scope == bounce.ScopeRecipient {
+			t.s.suppress(ctx, &b.event, b.suppress)
 		}
 		if b.event.Type != "" {
 			t.s.arriving.wait(b.event.MessageID)
@@ -204,7 +205,10 @@ func (t *settler) attempted(e *Event, a *attempt, del *queue.Delivery, r *queue.
 func (t *settler) delivered(a *attempt, del *queue.Delivery, r *queue.Attempt) {
 	e := t.event(EventDelivered, del)
 	t.attempted(&e, a, del, r)
-	t.put(settled{Settlement: queue.Settlement{ID: del.ID, Lease: del.Lease, State: queue.Delivered, Began: true, Record: r}, event: e})
+	t.put(settled{
+		Settlement: queue.Settlement{ID: del.ID, Lease: del.Lease, State: queue.Delivered, Began: true, Record: r},
+		event:      e, acquit: slices.Contains(a.struck, del.ID),
+	})
 }
 
 func (t *settler) bounced(a *attempt, del *queue.Delivery, r *queue.Attempt) {

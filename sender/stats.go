@@ -23,6 +23,9 @@ type Counts struct {
 	Suppressed int64 `json:"suppressed"`
 	Cancelled  int64 `json:"cancelled"`
 	Overflowed int64 `json:"overflowed"`
+	// Returned counts the delivered ones that came back as a bounce later, Complained those about which somebody complained.
+	Returned   int64 `json:"returned"`
+	Complained int64 `json:"complained"`
 }
 
 func (c *Counts) add(e *Event) {
@@ -39,6 +42,10 @@ func (c *Counts) add(e *Event) {
 		c.Suppressed++
 	case EventCancelled:
 		c.Cancelled++
+	case EventReturned:
+		c.Returned++
+	case EventComplained:
+		c.Complained++
 	}
 	if e.Overflow && e.first() {
 		c.Overflowed++

@@ -6,13 +6,14 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/reputemail/repute/bounce/suppress"
 	"github.com/reputemail/repute/warmup"
 )
 
 // Kind names what a State holds. A host may have kinds of its own: with a prefix, lest they meet later ones of ours.
 type Kind string
 
-// The kinds of this library. It uses KindWarmup so far; the others are reserved.
+// The kinds of this library. It uses KindWarmup and KindSuppression so far; the others are reserved.
 const (
 	// KindWarmup: the warm-up ledger's records.
 	KindWarmup Kind = "warmup"
@@ -22,9 +23,11 @@ const (
 	KindMigration Kind = "migration"
 	// KindSuppression: addresses that are not written to.
 	KindSuppression Kind = "suppression"
+	// KindConfirmation: whom an engagement.Campaign has asked for a confirmation. A host makes the campaign of this State.
+	KindConfirmation Kind = "confirmation"
 )
 
-// State keeps small values by name, those of each kind apart. It implements warmup.Store, whose contract holds for all kinds. It is safe
+// State keeps small values by name, those of each kind apart. It implements warmup.Store and suppress.Store, whose contracts hold for all kinds. It is safe
 // for concurrent use, in all processes on one database.
 type State struct {
 	q    *Queue
@@ -39,6 +42,10 @@ func (q *Queue) State(kind Kind) *State { return &State{q, kind} }
 func (q *Queue) WarmupStore() (store warmup.Store, owner string) {
 	return q.State(KindWarmup), q.cfg.Owner
 }
+
+// SuppressionStore is where a Sender on this queue keeps the list of suppressed addresses, unless it is given another one: all processes on one
+// database have the same list.
+func (q *Queue) SuppressionStore() suppress.Store { return q.State(KindSuppression) }
 
 // Get returns the value of a name, or nil.
 func (s *State) Get(ctx context.Context, name string) ([]byte, error) {

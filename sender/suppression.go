@@ -1,0 +1,130 @@
+package sender
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/reputemail/repute/bounce"
+	"github.com/reputemail/repute/bounce/suppress"
+)
+
+// Suppressions is the list of the addresses that are not written to. [*suppress.List] is the implementation.
+type Suppressions interface {
+	// CheckAt tells whether mail of a stream to an address is suppressed, and why. It is called by Enqueue and again before each
+	// attempt. An error is temporary: Enqueue returns it, an attempt waits.
+	CheckAt(ctx context.Context, now time.Time, stream, address string) (suppress.Entry, bool, error)
+	// ObserveAt tells what became of mail to an address, once that is settled, or what came back later. It decides whether the address
+	// is suppressed from now on. It should be durable when it returns; the same Incident.ID counts once.
+	ObserveAt(ctx context.Context, now time.Time, i suppress.Incident) (suppress.Entry, bool, error)
+}
+
+// SuppressionStorer is the add-on of a Queue that can also keep the list of suppressed addresses.
+type SuppressionStorer interface {
+	// SuppressionStore is where New keeps the list when Config.Suppressions is not set.
+	SuppressionStore() suppress.Store
+}
+
+// NoSuppressions is a list that suppresses nobody, for hosts whose Gate does all of it.
+type NoSuppressions struct{}
+
+// CheckAt finds nothing.
+func (NoSuppressions) CheckAt(context.Context, time.Time, string, string) (suppress.Entry, bool, error) {
+	return suppress.Entry{}, false, nil
+}
+
+// ObserveAt does nothing.
+func (NoSuppressions) ObserveAt(context.Context, time.Time, suppress.Incident) (suppress.Entry, bool, error) {
+	return suppress.Entry{}, false, nil
+}
+
+// newSuppressions is the list for a host that brings none: beside the queue, where that can keep it.
+func newSuppressions(q Queue) (Suppressions, error) {
+	var store suppress.Store
+	if s, ok := q.(SuppressionStorer); ok {
+		store = s.SuppressionStore()
+	}
+	l, err := suppress.New(suppress.Config{Store: store})
+	if err != nil {
+		return nil, fmt.Errorf("sender: suppressions: %w", err)
+	}
+	return l, nil
+}
+
+// admission is what the list of suppressed addresses and the gates say of a recipient.
+type admission struct {
+	refusal string // in words; empty: it may be written to
+	struck  bool   // there are strikes against it, which a delivery takes away
+}
+
+// admit asks the list of suppressed addresses, and then the gates.
+func (s *Sender) admit(ctx context.Context, st *stream, address string) (a admission, err error) {
+	entry, found, err := s.cfg.Suppressions.CheckAt(ctx, time.Now(), st.Name, address)
+	switch {
+	case errors.Is(err, suppress.ErrAddress): // one that the list can know nothing of, such as an address literal
+	case err != nil:
+		return a, fmt.Errorf("suppressions: %w", err)
+	case found:
+		a.refusal = entry.String()
+		return a, nil
+	}
+	a.struck = entry.Strikes > 0
+	for _, g := range [2]Gate{s.cfg.Gate, st.Gate} {
+		if g == nil {
+			continue
+		}
+		if a.refusal, err = g.Admit(ctx, s.redact.recipient(st.Name, address)); err != nil || a.refusal != "" {
+			return a, err
+		}
+	}
+	return a, nil
+}
+
+// incidentOf is what the list of suppressed addresses is to hear of an event; false when there is nothing in it. What is not about the
+// recipient is not told.
+func incidentOf(e *Event) (suppress.Incident, bool) {
+	i := suppress.Incident{ID: e.DeliveryID + " " + itoa(e.Attempt), Stream: e.Stream, Address: e.Recipient.Address, Verdict: e.Verdict}
+	if e.Verdict.Scope != bounce.ScopeRecipient && e.Type != EventDelivered {
+		return i, false
+	}
+	switch e.Type {
+	case EventBounced:
+		i.Kind = suppress.Bounced
+	case EventDeferred, EventExpired:
+		i.Kind = suppress.Deferred
+		return i, e.Verdict.Category == bounce.MailboxFull
+	case EventDelivered:
+		i.Kind = suppress.Delivered
+	default:
+		return i, false
+	}
+	return i, true
+}
+
+// suppress tells the list, and the gates of a dead address, what became of a delivery; also while the Sender stops.
+func (s *Sender) suppress(ctx context.Context, e *Event, dead bool) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), suppressTime)
+	defer cancel()
+	if i, ok := incidentOf(e); ok {
+		if _, _, err := s.cfg.Suppressions.ObserveAt(ctx, e.Time, i); err != nil && !errors.Is(err, suppress.ErrAddress) {
+			s.log.Error("suppressions do not take what became of a delivery", "recipient", e.Recipient, "err", err)
+		}
+	}
+	if dead {
+		s.tellGates(ctx, e)
+	}
+}
+
+// tellGates tells the gates of a dead address.
+func (s *Sender) tellGates(ctx context.Context, e *Event) {
+	for _, g := range [2]Gate{s.cfg.Gate, s.stream(e.Stream).Gate} {
+		sup, ok := g.(Suppressor)
+		if !ok {
+			continue
+		}
+		if err := sup.Suppress(ctx, e.Recipient, e.Verdict); err != nil {
+			s.log.Error("gate does not suppress a dead address", "recipient", e.Recipient, "err", err)
+		}
+	}
+}
