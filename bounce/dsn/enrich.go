@@ -87,7 +87,12 @@ func humanText(m *entity.Part) string {
 			}
 		case strings.HasPrefix(p.MediaType, "text/") && !strings.HasPrefix(p.MediaType, "text/rfc822"):
 			text := p.Text()
-			b.WriteString(text[:min(len(text), maxText)])
+			for line := range strings.Lines(text[:min(len(text), maxText)]) {
+				if rule := strings.TrimSpace(line); len(rule) > 9 && strings.Trim(rule, "=-_*#~") == "" {
+					continue // drawn to be looked at
+				}
+				b.WriteString(line)
+			}
 			b.WriteString("\n\n")
 		}
 	}
@@ -103,9 +108,13 @@ const maxReason = 1200
 func reasonFor(text, address string) (reason string, near bool) {
 	paragraphs := strings.Split(strings.ReplaceAll(text, "\r\n", "\n"), "\n\n")
 	name := strings.ToLower(address)
+	last := len(paragraphs) - 1
+	for last >= 0 && !strings.Contains(strings.ToLower(paragraphs[last]), name) {
+		last--
+	}
 	for i, p := range paragraphs {
 		at := strings.Index(strings.ToLower(p), name)
-		if at < 0 || name == "" {
+		if at < 0 || name == "" || i < last && namesOnly(p, at) {
 			continue
 		}
 		lines := strings.Split(p, "\n")
@@ -123,12 +132,24 @@ func reasonFor(text, address string) (reason string, near bool) {
 		reason = oneLine(strings.Join(lines[from:to], " "), address)
 		if !hasWords(reason) && i+1 < len(paragraphs) {
 			reason = oneLine(paragraphs[i+1], address)
+		} else if strings.TrimRight(p[at+len(name):], "> .:;)]'\"\n\t*") == "" && i+1 < len(paragraphs) { // "… could not be delivered to <address>."
+			reason = oneLine(reason+" "+paragraphs[i+1], address)
+		}
+		if i+2 < len(paragraphs) && len(reason) < 60 && strings.HasSuffix(reason, ":") { // "because:"
+			reason = oneLine(reason+" "+paragraphs[i+2], address)
 		}
 		if hasWords(reason) {
 			return reason, true
 		}
 	}
 	return oneLine(text, address), false
+}
+
+// namesOnly reports whether the address in a paragraph stands in a line of the kind "To: address", which says no reason.
+func namesOnly(p string, at int) bool {
+	line := p[strings.LastIndexByte(p[:at], '\n')+1 : at]
+	label, _, ok := strings.Cut(strings.ToLower(strings.TrimSpace(line)), ":")
+	return ok && (label == "to" || label == "cc" || label == "from" || label == "subject")
 }
 
 // startsWithAddress reports whether a line begins with another recipient, as in a list.

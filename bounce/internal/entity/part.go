@@ -87,7 +87,8 @@ func (r *reader) message(b []byte, depth int) *Part {
 
 // body reads the body of a part.
 func (r *reader) body(p *Part, b []byte, depth int) {
-	multi := strings.HasPrefix(p.MediaType, "multipart/") && p.Params["boundary"] != ""
+	boundary := boundaryOf(p, b)
+	multi := boundary != ""
 	if multi { // a transfer encoding of a multipart is an error (RFC 2045 section 6.4), and never meant
 		p.Body = b
 	} else {
@@ -98,7 +99,7 @@ func (r *reader) body(p *Part, b []byte, depth int) {
 	}
 	switch {
 	case multi:
-		split(b, p.Params["boundary"], func(part []byte) bool {
+		split(b, boundary, func(part []byte) bool {
 			if r.parts == MaxParts {
 				return false
 			}
@@ -113,6 +114,48 @@ func (r *reader) body(p *Part, b []byte, depth int) {
 	case isMessage(p.MediaType) && r.parts < MaxParts && len(bytes.TrimSpace(p.Body)) > 0:
 		p.Parts = []*Part{r.message(trimFront(p.Body), depth+1)}
 	}
+}
+
+// boundaryOf is the boundary of a multipart, or "". Where the type is missing or names another boundary than the body has, as broken programs do it,
+// it is the one that the body has: the first line that begins with "--" and has a field of MIME behind it.
+func boundaryOf(p *Part, b []byte) string {
+	multi := strings.HasPrefix(p.MediaType, "multipart/")
+	if named := p.Params["boundary"]; multi && named != "" && bytes.Contains(b, []byte("--"+strings.TrimRight(named, " \t"))) {
+		return named
+	}
+	if !multi && p.Header.Has("Content-Type") && p.MediaType != "text/plain" {
+		return ""
+	}
+	rest := b
+	for range 60 {
+		var line []byte
+		line, rest = cutLine(rest)
+		if rest == nil {
+			return ""
+		}
+		line = bytes.TrimRight(line, " \t")
+		if len(line) > 5 && len(line) < 200 && bytes.HasPrefix(line, []byte("--")) && bytes.IndexByte(line, ' ') < 0 && startsPart(rest, line) {
+			return string(line[2:])
+		}
+		if !multi && len(bytes.TrimSpace(line)) > 0 && !bytes.HasPrefix(line, []byte("This is a ")) { // only at the very beginning of what says that it is plain text
+			return ""
+		}
+	}
+	return ""
+}
+
+// startsPart reports whether a line is a boundary: a field of MIME stands behind it, or behind the next line that is the same.
+func startsPart(rest, line []byte) bool {
+	content := []byte("content-")
+	if len(rest) > len(content) && bytes.EqualFold(rest[:len(content)], content) {
+		return true
+	}
+	i := bytes.Index(rest, append([]byte{'\n'}, line...))
+	if i < 0 {
+		return false
+	}
+	_, rest = cutLine(rest[i+1:])
+	return len(rest) > len(content) && bytes.EqualFold(rest[:len(content)], content)
 }
 
 // isMessage reports whether a part of this type is a message, or the header of one.

@@ -30,7 +30,16 @@ func ToUTF8(b []byte, charset string) string {
 	if plain && !bytes.Contains(b, []byte("\x1b$")) { // ASCII in nearly any charset, and nearly all mail
 		return string(b)
 	}
-	if e, err := htmlindex.Get(strings.TrimSpace(charset)); err == nil && !(utf8.Valid(b) && !plain) {
+	name := strings.ToLower(strings.TrimSpace(charset))
+	if name == "iso-2022-jp" && !plain { // it has 7 bits: another Japanese charset under the wrong name
+		name = ""
+		for _, e := range []encoding.Encoding{japanese.EUCJP, japanese.ShiftJIS} {
+			if s, err := e.NewDecoder().Bytes(b); err == nil && !utf8.Valid(b) && !bytes.Contains(s, []byte("\ufffd")) {
+				return string(s)
+			}
+		}
+	}
+	if e, err := htmlindex.Get(name); err == nil && (plain || !utf8.Valid(b)) {
 		if s, err := e.NewDecoder().Bytes(b); err == nil {
 			return string(s)
 		}
