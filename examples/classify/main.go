@@ -1,16 +1,23 @@
 // Command classify says what SMTP replies mean: the category, whose fault it is, what a sender does about it, and the rule
 // that decided.
 //
-// With plain text on standard input, one reply a line, it prints a table:
+// With plain text on standard input, it prints a table. A mail log of Postfix, Exim or sendmail is counted by provider and category;
+// -each has a row for each line instead. A line that is no line of a log is a reply.
 //
-//	echo '550 5.1.1 <a@example.com>: user unknown' | go run ./examples/classify
+//	go run ./examples/classify </var/log/mail.log
+//	echo '550 5.1.1 <a@example.com>: user unknown' | go run ./examples/classify -each
 //
 // With -replies FILE it reads JSON lines and writes predictions as JSON lines, in the order of the file:
 //
 //	{"id":"1","text":"550 5.1.1 user unknown","status":"5.1.1","remote":"mx.example.com","stage":"RCPT"}
 //	{"id":"1","cats":["bad-mailbox"],"raw":"mailbox/unknown"}
 //
-// Of the fields, id and text are needed. Status is the enhanced code when the text has none (a DSN's Status field); remote
+// With -messages FILE it reads JSON lines that name files with raw messages, relative to FILE, and says what each is and what it tells of whom:
+//
+//	{"id":"1","file":"returned/1.eml"}
+//	{"id":"1","kind":"bounce","records":[{"rcpt":"a@example.com","cats":["bad-mailbox"],"raw":"mailbox/unknown"}]}
+//
+// Of the fields of a reply, id and text are needed. Status is the enhanced code when the text has none (a DSN's Status field); remote
 // is the host that replied; stage is one of CONN, EHLO, MAIL, RCPT and DATA. Unknown fields are ignored.
 //
 // The exit status is 0, 1 when the input cannot be read or a line of it is malformed (the error has the line's number), and 2
@@ -19,7 +26,6 @@ package main
 
 import (
 	"bufio"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -29,11 +35,8 @@ import (
 	"text/tabwriter"
 
 	"github.com/reputemail/repute/bounce"
-	"github.com/reputemail/repute/throttle"
+	"github.com/reputemail/repute/examples/internal/show"
 )
-
-// maxLine bounds a line of input, in bytes.
-const maxLine = 16 << 20
 
 func main() {
 	os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
@@ -44,10 +47,12 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("classify", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	flags.Usage = func() {
-		fmt.Fprintln(stderr, "usage: classify [-replies FILE.jsonl]\nWithout -replies, reads replies from standard input, one a line.")
+		fmt.Fprintln(stderr, "usage: classify [-each | -replies FILE.jsonl | -messages FILE.jsonl]\nWithout a file, reads a mail log or replies from standard input.")
 		flags.PrintDefaults()
 	}
-	replies := flags.String("replies", "", "classify the replies in this file of JSON lines")
+	each := flags.Bool("each", false, "print a row for each line of standard input, with rule and remedy")
+	replies := flags.String("replies", "", "classify the replies in this `FILE.jsonl`")
+	messages := flags.String("messages", "", "classify the messages that this `FILE.jsonl` names")
 	switch err := flags.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
 		return 0
@@ -57,13 +62,22 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "classify: unexpected argument %q\n", flags.Arg(0))
 		flags.Usage()
 		return 2
+	case more(*each, *replies != "", *messages != ""):
+		fmt.Fprintln(stderr, "classify: -each, -replies and -messages cannot be used together")
+		flags.Usage()
+		return 2
 	}
 	c, err := bounce.NewClassifier(bounce.Config{})
 	if err == nil {
-		if *replies != "" {
-			err = predict(c, *replies, stdout)
-		} else {
+		switch {
+		case *replies != "":
+			err = predictReplies(c, *replies, stdout)
+		case *messages != "":
+			err = predictMessages(c, *messages, stdout)
+		case *each:
 			err = table(c, stdin, stdout)
+		default:
+			err = summarise(c, stdin, stdout, show.New(stdout, false))
 		}
 	}
 	if err != nil {
@@ -73,95 +87,15 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	return 0
 }
 
-// input is one line of the file of replies.
-type input struct {
-	ID     string `json:"id"`
-	Text   string `json:"text"`
-	Status string `json:"status"`
-	Remote string `json:"remote"`
-	Stage  string `json:"stage"`
-}
-
-// prediction is one line of output.
-type prediction struct {
-	ID   string            `json:"id"`
-	Cats []bounce.Category `json:"cats"`
-	Raw  string            `json:"raw"`
-}
-
-// reply makes a Reply of an input.
-func (in *input) reply() (bounce.Reply, error) {
-	r := bounce.ParseReply(in.Text)
-	if st, ok := bounce.ParseStatus(in.Status); ok && r.Status.IsZero() {
-		r.Status = st
-	}
-	switch strings.ToUpper(in.Stage) {
-	case "":
-	case "CONN":
-		r.Stage = bounce.StageConnect
-	case "EHLO":
-		r.Stage = bounce.StageEHLO
-	case "MAIL":
-		r.Stage = bounce.StageMail
-	case "RCPT":
-		r.Stage = bounce.StageRcpt
-	case "DATA": // the command, or the message behind it
-		r.Stage = bounce.StageDot
-	default:
-		return r, fmt.Errorf("stage %q is not one of CONN, EHLO, MAIL, RCPT, DATA", in.Stage)
-	}
-	return r, nil
-}
-
-// predict classifies the replies in the file and writes one prediction each.
-func predict(c *bounce.Classifier, file string, w io.Writer) error {
-	providers, err := throttle.NewTable(throttle.TableConfig{})
-	if err != nil {
-		return err
-	}
-	f, err := os.Open(file)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	out := bufio.NewWriter(w)
-	enc := json.NewEncoder(out)
-	enc.SetEscapeHTML(false)
-	lines := bufio.NewScanner(f)
-	lines.Buffer(nil, maxLine)
+// more reports whether more than one is true.
+func more(flags ...bool) bool {
 	n := 0
-	for lines.Scan() {
-		n++
-		if len(strings.TrimSpace(lines.Text())) == 0 {
-			continue
-		}
-		var in input
-		if err := json.Unmarshal(lines.Bytes(), &in); err != nil {
-			return errors.Join(fmt.Errorf("%s: line %d: %w", file, n, err), out.Flush())
-		}
-		r, err := in.reply()
-		if err != nil {
-			return errors.Join(fmt.Errorf("%s: line %d: %w", file, n, err), out.Flush())
-		}
-		v := c.Classify(provider(providers, in.Remote), r)
-		if err := enc.Encode(prediction{ID: in.ID, Cats: []bounce.Category{v.Category}, Raw: v.Rule}); err != nil {
-			return err
+	for _, f := range flags {
+		if f {
+			n++
 		}
 	}
-	if err := lines.Err(); err != nil {
-		return errors.Join(fmt.Errorf("%s: line %d: %w", file, n+1, err), out.Flush())
-	}
-	return out.Flush()
-}
-
-// provider names the operator of a host; empty for one that the table does not know.
-func provider(t *throttle.Table, host string) string {
-	host = strings.TrimSpace(host)
-	name := t.Provider(host, []string{host})
-	if strings.Contains(name, ".") { // an organisational domain, or the host itself
-		return ""
-	}
-	return name
+	return n > 1
 }
 
 // table prints what each reply on r means, for people.
@@ -176,7 +110,11 @@ func table(c *bounce.Classifier, r io.Reader, w io.Writer) error {
 		if strings.TrimSpace(lines.Text()) == "" {
 			continue
 		}
-		v := c.Classify("", bounce.ParseReply(lines.Text()))
+		e, ok := readLine(lines.Text())
+		if !ok || e.delivered {
+			continue
+		}
+		v := c.Classify("", bounce.ParseReply(e.reply))
 		remedy := v.Remedy
 		if remedy == "" {
 			remedy = "-"

@@ -31,7 +31,7 @@ func TestReplies(t *testing.T) {
 }
 
 func TestTable(t *testing.T) {
-	status, out, stderr := classify("550 5.1.1 user unknown\n\n450 greylisted, retry in 5 minutes\n554 192.0.2.1 is blacklisted\n550\n")
+	status, out, stderr := classify("550 5.1.1 user unknown\n\n450 greylisted, retry in 5 minutes\n554 192.0.2.1 is blacklisted\n550\n", "-each")
 	if status != 0 || stderr != "" {
 		t.Fatalf("status %d: %s", status, stderr)
 	}
@@ -85,7 +85,7 @@ func TestProvider(t *testing.T) {
 }
 
 func TestUsage(t *testing.T) {
-	for _, args := range [][]string{{"-x"}, {"file"}, {"-replies"}} {
+	for _, args := range [][]string{{"-x"}, {"file"}, {"-replies"}, {"-messages"}, {"-each", "-replies", "x"}, {"-replies", "x", "-messages", "y"}} {
 		if status, _, stderr := classify("", args...); status != 2 || !strings.Contains(stderr, "usage") {
 			t.Errorf("%q: status %d, %q", args, status, stderr)
 		}
