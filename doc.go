@@ -34,6 +34,16 @@
 //   - [github.com/reputemail/repute/auth] signs with DKIM, and makes keys and their DNS records.
 //   - [github.com/reputemail/repute/bounce] says what an SMTP reply means, whose fault it is, and what to do.
 //
+// For what comes back as mail, each of use without a Sender too:
+//
+//   - [github.com/reputemail/repute/bounce/intake] takes it in by SMTP or HTTP, says what it is, and ties it to a delivery.
+//   - [github.com/reputemail/repute/bounce/dsn] reads bounces, [github.com/reputemail/repute/bounce/arf] complaints, and
+//     [github.com/reputemail/repute/bounce/autoreply] tells the answers of programs from both.
+//   - [github.com/reputemail/repute/bounce/verp] makes return paths that tell which delivery a bounce is about.
+//   - [github.com/reputemail/repute/bounce/suppress] is the list of addresses that are not mailed;
+//     [github.com/reputemail/repute/bounce/suppress/suppresstest] checks a store of your own.
+//   - [github.com/reputemail/repute/bounce/engagement] keeps mail from those who do not read it, and asks those who are unknown.
+//
 // The parts of a Sender that also stand alone:
 //
 //   - [github.com/reputemail/repute/sender/route] finds the mail hosts of a domain.

@@ -102,3 +102,35 @@ func (d *dispatcher) why(del *queue.Delivery, now time.Time) (waits []Wait, atte
 	}
 	return waits, false
 }
+
+// WarmupStage tells how far the warm-up of a stream's cold routes is: the earliest stage, counted from 1, of all paths that they have used so far, and
+// of how many; the first stage if they have used none. It is 0 when no route of its pool is being warmed up, or all paths are through, and when the Pacer is the host's own or
+// the Sender was not started. It is what an engagement.Gate wants to know.
+func (s *Sender) WarmupStage(stream string) (stage, of int) {
+	if !s.isRunning() || s.ledger == nil {
+		return 0, 0
+	}
+	cold := map[string]bool{}
+	for _, r := range s.stream(stream).pool.routes {
+		if r.warming {
+			cold[r.Name] = true
+			stage, of = 1, len(r.Warmup.Stages)
+		}
+	}
+	if len(cold) == 0 {
+		return 0, 0
+	}
+	now, first := time.Now(), true
+	for _, st := range s.ledger.StatesAt(now) {
+		if !cold[st.Route] {
+			continue
+		}
+		if first || st.Stage < stage {
+			stage, of, first = st.Stage, st.Stages, false
+		}
+	}
+	if stage > of {
+		return 0, 0
+	}
+	return stage, of
+}

@@ -60,7 +60,7 @@ func isStatusReport(m *entity.Part) bool {
 // bounce fills in what a notification says.
 func (in *Intake) bounce(now time.Time, m Message, msg *entity.Part, n *dsn.Notification, r *bounce.Report) {
 	r.Kind, r.Form, r.Reporter, r.MessageID = bounce.KindBounce, string(n.Form), n.ReportingMTA, n.Original.MessageID
-	r.Delivery = in.tie(now, m, msg)
+	r.Delivery = in.tie(now, m, msg, append(n.Original.Field(in.cfg.Field), n.Original.ReturnPath)...)
 	for _, rcpt := range n.Recipients {
 		reply := rcpt.Reply()
 		rec := bounce.Record{Recipient: rcpt.Final, Original: rcpt.Original, Action: rcpt.Action, Reply: reply}
@@ -72,7 +72,7 @@ func (in *Intake) bounce(now time.Time, m Message, msg *entity.Part, n *dsn.Noti
 // feedback fills in what a feedback report says.
 func (in *Intake) feedback(ctx context.Context, now time.Time, m Message, msg *entity.Part, f *arf.Feedback, r *bounce.Report) {
 	r.Kind, r.Form, r.Feedback, r.Reporter, r.MessageID = bounce.KindFeedback, string(f.Form), string(f.Type), f.ReportingMTA, f.Original.MessageID
-	r.Delivery = in.tie(now, m, msg)
+	r.Delivery = in.tie(now, m, msg, append(f.Original.Values(in.cfg.Field), f.Original.ReturnPath, f.OriginalMailFrom)...)
 	r.Complaint, r.Authentic = f.Complaint(), in.authentic(ctx, msg, m.Data)
 	for _, rcpt := range f.OriginalRecipients {
 		r.Records = append(r.Records, bounce.Record{Recipient: rcpt})

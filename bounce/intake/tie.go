@@ -11,9 +11,9 @@ import (
 // maxCandidates bounds the tokens that are tried for one message: each costs a signature.
 const maxCandidates = 20
 
-// tie returns the delivery that a message is about, by a token of ours with a valid signature: in the address to which it came, else in
-// what the message quotes of ours.
-func (in *Intake) tie(now time.Time, m Message, msg *entity.Part) string {
+// tie returns the delivery that a message is about, by a token of ours with a valid signature: in the address to which it came, in what a parser
+// found of ours (tokens and addresses), else in what the message quotes.
+func (in *Intake) tie(now time.Time, m Message, msg *entity.Part, found ...string) string {
 	if in.cfg.Tokens == nil {
 		return ""
 	}
@@ -21,66 +21,54 @@ func (in *Intake) tie(now time.Time, m Message, msg *entity.Part) string {
 		return id
 	}
 	tried := 0
-	address := func(s string) string {
-		if tried++; tried > maxCandidates {
-			return ""
-		}
-		id, err := in.cfg.Tokens.ParseAddressAt(now, s)
-		if err != nil {
-			return ""
-		}
-		return id
-	}
-	token := func(s string) string {
+	try := func(s string) string { // a token, or an address with one
 		if tried++; tried > maxCandidates {
 			return ""
 		}
 		id, err := in.cfg.Tokens.DecodeAt(now, strings.TrimSpace(s))
 		if err != nil {
-			return ""
+			if id, err = in.cfg.Tokens.ParseAddressAt(now, s); err != nil {
+				return ""
+			}
 		}
 		return id
 	}
-	found := ""
+	for _, s := range found {
+		if id := try(s); id != "" {
+			return id
+		}
+	}
+	id := ""
 	msg.Walk(func(p *entity.Part) bool {
-		for _, v := range p.Header.Values(in.cfg.Field) {
-			if found == "" {
-				found = token(v)
-			}
-		}
-		// The host that took the report in writes the address to which it came into these; that which returns our message wrote its return path.
-		for _, name := range []string{"Return-Path", "Delivered-To", "X-Original-To", "Original-Mail-From", "To"} {
+		// The host that took the report in writes the address to which it came into some of these; that which returns our message wrote its return path.
+		for _, name := range []string{in.cfg.Field, "Return-Path", "Delivered-To", "X-Original-To", "Original-Mail-From", "To"} {
 			for _, v := range p.Header.Values(name) {
-				if found == "" && strings.Contains(v, "@") {
-					found = address(v)
+				if id == "" && (name == in.cfg.Field || strings.Contains(v, "@")) {
+					id = try(v)
 				}
 			}
 		}
-		if found == "" && len(p.Parts) == 0 {
-			in.quoted(p.Body, func(line []byte, isField bool) bool {
-				if isField {
-					found = token(string(line))
-				} else {
-					found = address(string(line))
-				}
-				return found == "" && tried <= maxCandidates
+		if id == "" && len(p.Parts) == 0 {
+			in.quoted(p.Body, func(value string) bool {
+				id = try(value)
+				return id == "" && tried <= maxCandidates
 			})
 		}
-		return found != "" || tried > maxCandidates
+		return id != "" || tried > maxCandidates
 	})
-	return found
+	return id
 }
 
 // quoted finds the lines of a body that quote the field with our token, or a return path: in bounces that return our header as text, and
 // in the machine-readable part of a feedback report.
-func (in *Intake) quoted(body []byte, found func(value []byte, isField bool) (more bool)) {
+func (in *Intake) quoted(body []byte, found func(value string) (more bool)) {
 	names := [][]byte{[]byte(in.cfg.Field + ":"), []byte("Return-Path:"), []byte("Original-Mail-From:")}
 	for len(body) > 0 {
 		var line []byte
 		line, body, _ = bytes.Cut(body, []byte{'\n'})
 		line = bytes.TrimLeft(line, " \t>")
-		for i, name := range names {
-			if len(line) > len(name) && len(line) < 1000 && bytes.EqualFold(line[:len(name)], name) && !found(line[len(name):], i == 0) {
+		for _, name := range names {
+			if len(line) > len(name) && len(line) < 1000 && bytes.EqualFold(line[:len(name)], name) && !found(string(line[len(name):])) {
 				return
 			}
 		}
