@@ -193,7 +193,7 @@ func (d *dispatcher) admit(a *attempt) bool {
 			d.s.settler.put(d.s.settler.expired(del))
 			continue
 		}
-		admitted, err := d.s.admit(d.ctx, a.lane.stream, del.Recipient)
+		admitted, err := d.s.admitAgain(d.ctx, a.lane.stream, &del)
 		switch {
 		case err != nil:
 			failed = err

@@ -156,6 +156,7 @@ func (s *Sender) prepare(ctx context.Context, m *Message) (Receipt, queue.Put, e
 			ID: queue.DeliveryID(r.MessageID, len(r.Deliveries)+1), MessageID: r.MessageID, Recipient: address,
 			Lane: queue.Lane{Stream: st.Name, Domain: to.domain}, Priority: m.Priority,
 		}
+		s.checked.Put(time.Now(), d.ID, a)
 		put.Deliveries = append(put.Deliveries, d)
 		r.Deliveries = append(r.Deliveries, QueuedDelivery{ID: d.ID, Recipient: address})
 	}

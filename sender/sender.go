@@ -49,6 +49,7 @@ type Sender struct {
 	stats    *stats
 	waiters  *waiters
 	signed   *keyed.Map[string, *signature]
+	checked  *keyed.Map[string, admission] // by delivery: what the list said a moment ago
 
 	arriving arrivals
 	calls    sync.WaitGroup // of Enqueue
@@ -92,6 +93,9 @@ type signature struct {
 // maxSignatures is how many signatures of messages to several recipients are kept.
 const maxSignatures = 1024
 
+// maxChecked is of how many deliveries the answer of the list of suppressed addresses is kept for a moment.
+const maxChecked = 4096
+
 // New checks the configuration and returns a Sender that accepts mail; Start makes it send. An error is a *ConfigError,
 // or that of a part that New makes itself.
 func New(cfg Config) (*Sender, error) {
@@ -102,8 +106,9 @@ func New(cfg Config) (*Sender, error) {
 	s := &Sender{
 		cfg: cfg, log: cfg.Logger, redact: newRedactor(cfg.HashKey, cfg.PlainAddresses),
 		routes: map[string]*routeInfo{}, stats: newStats(), waiters: newWaiters(), events: newEmitter(cfg.Observer),
-		signed: keyed.New(keyed.Config[string, *signature]{Max: maxSignatures, Idle: time.Hour}),
-		stop:   make(chan struct{}), stopped: make(chan struct{}),
+		signed:  keyed.New(keyed.Config[string, *signature]{Max: maxSignatures, Idle: time.Hour}),
+		checked: keyed.New(keyed.Config[string, admission]{Max: maxChecked, Idle: checkedFor}),
+		stop:    make(chan struct{}), stopped: make(chan struct{}),
 	}
 	for _, r := range cfg.Routes {
 		s.routes[r.Name] = newRouteInfo(r)

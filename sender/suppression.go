@@ -8,6 +8,7 @@ import (
 
 	"github.com/reputemail/repute/bounce"
 	"github.com/reputemail/repute/bounce/suppress"
+	"github.com/reputemail/repute/sender/queue"
 )
 
 // Suppressions is the list of the addresses that are not written to. [*suppress.List] is the implementation.
@@ -58,8 +59,27 @@ type admission struct {
 	struck  bool   // there are strikes against it, which a delivery takes away
 }
 
+// checkedFor is how long a look at the list by Enqueue serves for the attempt as well.
+const checkedFor = time.Second
+
 // admit asks the list of suppressed addresses, and then the gates.
 func (s *Sender) admit(ctx context.Context, st *stream, address string) (a admission, err error) {
+	if a, err = s.checkList(ctx, st, address); err != nil || a.refusal != "" {
+		return a, err
+	}
+	return s.askGates(ctx, st, address, a)
+}
+
+// admitAgain is admit before an attempt. Mail that goes out at once is not looked up twice within a second.
+func (s *Sender) admitAgain(ctx context.Context, st *stream, del *queue.Delivery) (a admission, err error) {
+	if known, ok := s.checked.Get(time.Now(), del.ID); ok {
+		return s.askGates(ctx, st, del.Recipient, known)
+	}
+	return s.admit(ctx, st, del.Recipient)
+}
+
+// checkList asks the list of suppressed addresses.
+func (s *Sender) checkList(ctx context.Context, st *stream, address string) (a admission, err error) {
 	entry, found, err := s.cfg.Suppressions.CheckAt(ctx, time.Now(), st.Name, address)
 	switch {
 	case errors.Is(err, suppress.ErrAddress): // one that the list can know nothing of, such as an address literal
@@ -67,9 +87,13 @@ func (s *Sender) admit(ctx context.Context, st *stream, address string) (a admis
 		return a, fmt.Errorf("suppressions: %w", err)
 	case found:
 		a.refusal = entry.String()
-		return a, nil
 	}
 	a.struck = entry.Strikes > 0
+	return a, nil
+}
+
+// askGates asks the gates about a recipient whom the list has let through.
+func (s *Sender) askGates(ctx context.Context, st *stream, address string, a admission) (_ admission, err error) {
 	for _, g := range [2]Gate{s.cfg.Gate, st.Gate} {
 		if g == nil {
 			continue
