@@ -30,6 +30,32 @@ func TestReplies(t *testing.T) {
 	}
 }
 
+func TestMessages(t *testing.T) {
+	status, out, stderr := classify("", "-messages", "testdata/messages.jsonl")
+	if status != 0 || stderr != "" {
+		t.Fatalf("status %d: %s", status, stderr)
+	}
+	lines := strings.Split(strings.TrimSpace(out), "\n")
+	for i, want := range []string{
+		`{"id":"1","kind":"bounce","records":[{"rcpt":"anna@example.net","cats":["bad-mailbox"],`,
+		`{"id":"2","kind":"auto-reply","records":[]}`,
+	} {
+		if i >= len(lines) || !strings.HasPrefix(lines[i], want) {
+			t.Errorf("line %d is not %s…:\n%s", i+1, want, out)
+		}
+	}
+	if want := `{"rcpt":"otto@example.net","cats":[],`; !strings.Contains(lines[0], want) {
+		t.Errorf("there is no %s in %s", want, lines[0])
+	}
+	missing := filepath.Join(t.TempDir(), "messages.jsonl")
+	if err := os.WriteFile(missing, []byte(`{"id":"1","file":"none.eml"}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if status, _, stderr := classify("", "-messages", missing); status != 1 || !strings.Contains(stderr, "line 1") || !strings.Contains(stderr, "none.eml") {
+		t.Errorf("a message that is not there: status %d, %q", status, stderr)
+	}
+}
+
 func TestTable(t *testing.T) {
 	status, out, stderr := classify("550 5.1.1 user unknown\n\n450 greylisted, retry in 5 minutes\n554 192.0.2.1 is blacklisted\n550\n", "-each")
 	if status != 0 || stderr != "" {
