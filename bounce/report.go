@@ -117,7 +117,7 @@ func CleanAddress(s string) string {
 	if t, rest, ok := strings.Cut(s, ";"); ok && !strings.ContainsAny(t, "@<\" ") {
 		s = strings.TrimSpace(rest)
 	}
-	s = strings.TrimSpace(strings.Trim(s, "<>"))
+	s = strings.TrimRight(strings.TrimLeft(s, "< "), "<>.,;: ")
 	if len(s) > 7 && strings.EqualFold(s[:7], "mailto:") {
 		s = s[7:]
 	}
@@ -126,7 +126,6 @@ func CleanAddress(s string) string {
 			s = s[i+1:]
 		}
 	}
-	s = strings.TrimRight(s, ".,;:")
 	if at := strings.LastIndexByte(s, '@'); at >= 0 {
 		s = s[:at] + strings.ToLower(s[at:])
 	}

@@ -15,7 +15,7 @@ func TestCleanAddress(t *testing.T) {
 		"mailto:anna@example.com":               "anna@example.com",
 		"@relay.example,@b.example:anna@x.test": "anna@x.test",
 		"anna@example.com.":                     "anna@example.com",
-		"anna@example.com>:":                    "anna@example.com>",
+		"anna@example.com>:":                    "anna@example.com",
 		`"a;b"@example.com`:                     `"a;b"@example.com`,
 		"":                                      "",
 		"anna":                                  "anna",
