@@ -134,7 +134,7 @@ func (s *Sender) returned(r *bounce.Report, del *queue.Delivery, now time.Time) 
 	e.Reply, e.Verdict = s.redact.reply(failed.Reply, del.Recipient), v
 	late := lateResult{event: e}
 	if v.Scope == bounce.ScopeRecipient {
-		late.incident = suppress.Incident{ID: r.ID, Stream: del.Lane.Stream, Address: del.Recipient, Kind: suppress.Bounced, Verdict: v}
+		late.incident = suppress.Incident{ID: r.ID, Stream: del.Lane.Stream, Address: del.Recipient, Kind: suppress.Bounced, Late: true, Verdict: v}
 	}
 	return append(out, late)
 }

@@ -1,7 +1,6 @@
 package suppress
 
 import (
-	"bufio"
 	"context"
 	"encoding/csv"
 	"errors"
@@ -20,17 +19,18 @@ import (
 // columns are the header of the form that Export writes.
 var columns = []string{"address", "stream", "reason", "category", "since", "until", "detail"}
 
-// Export writes all entries as CSV (RFC 4180) with a header: address, stream, reason, category, since, until, detail. Times are as in RFC 3339. A cell that a
-// spreadsheet would take for a formula has an apostrophe before it, which Import takes off. With Config.HashKey the addresses are "hmac:" and a hash.
+// Export writes all entries as CSV (RFC 4180) with a header: address, stream, reason, category, since, until, detail. Times are as in RFC 3339. A
+// cell that a spreadsheet would take for a formula has an apostrophe before it, which Import takes off. With Config.HashKey the addresses are
+// "hmac:" and a hash. Strikes and releases are not part of it.
 func (l *List) Export(ctx context.Context, w io.Writer) error {
 	out := csv.NewWriter(w)
 	if err := out.Write(columns); err != nil {
 		return err
 	}
 	err := l.Each(ctx, func(e Entry) error {
-		row := []string{e.Address, e.Stream, string(e.Reason), string(e.Category), e.Since.Format(time.RFC3339), "", e.Detail}
+		row := []string{e.Address, e.Stream, string(e.Reason), string(e.Category), e.Since.Format(time.RFC3339Nano), "", e.Detail}
 		if !e.Until.IsZero() {
-			row[5] = e.Until.Format(time.RFC3339)
+			row[5] = e.Until.Format(time.RFC3339Nano)
 		}
 		for i := range row {
 			row[i] = guard(row[i])
@@ -44,18 +44,22 @@ func (l *List) Export(ctx context.Context, w io.Writer) error {
 	return out.Error()
 }
 
-// guarded are the characters with which a spreadsheet's formula begins.
-const guarded = "=+-@\t\r"
+// formula reports whether a cell begins as a formula does, also behind apostrophes.
+func formula(cell string) bool {
+	cell = strings.TrimLeft(cell, "'")
+	return cell != "" && strings.IndexByte("=+-@\t\r\n", cell[0]) >= 0
+}
 
+// guard keeps a spreadsheet from calculating a cell. A cell that looks guarded already gets one more apostrophe, so that unguard undoes it.
 func guard(cell string) string {
-	if cell != "" && strings.IndexByte(guarded, cell[0]) >= 0 {
+	if formula(cell) {
 		return "'" + cell
 	}
 	return cell
 }
 
 func unguard(cell string) string {
-	if len(cell) > 1 && cell[0] == '\'' && strings.IndexByte(guarded, cell[1]) >= 0 {
+	if strings.HasPrefix(cell, "'") && formula(cell) {
 		return cell[1:]
 	}
 	return cell
@@ -90,13 +94,13 @@ const (
 	maxLineErrors = 100
 )
 
-// Import reads what Export writes, and lists of other makers: the columns are found by a header with "address" or "email" in it, others than Export's are ignored, and without
-// a header the first column is the address. Reason defaults to Manual, since to now. Lines that are wrong are left out and told; all
-// others are taken. It returns an error when the input cannot be read, the store fails or ctx ends; what was taken by then stays, and the same input can be imported again. Memory does
-// not grow with the input.
+// Import reads what Export writes, and lists of other makers: the columns are found by a header with "email" or "address" in it, others than
+// Export's are ignored, and without a header the first column is the address. Reason defaults to Manual; one that is no Reason becomes Manual with
+// its text as the detail. Since defaults to now. Lines that are wrong are left out and told, also those of more than 16 KiB; all others are taken.
+// It returns an error when the input cannot be read, the store fails or ctx ends; what was taken by then stays, and the same input can be imported
+// again. Memory does not grow with the input.
 func (l *List) Import(ctx context.Context, now time.Time, r io.Reader) (ImportResult, error) {
-	in := csv.NewReader(skipMark(r))
-	in.FieldsPerRecord, in.ReuseRecord, in.LazyQuotes, in.TrimLeadingSpace = -1, true, true, true
+	in := newRowReader(r)
 	var mu sync.Mutex
 	var res ImportResult
 	fail := func(line int, err error) {
@@ -111,27 +115,24 @@ func (l *List) Import(ctx context.Context, now time.Time, r io.Reader) (ImportRe
 	index := map[string]int{"address": 0}
 	var readErr error
 	for first := true; run.Err() == nil; first = false {
-		row, err := in.Read()
+		row, line, err := in.read()
 		if err == io.EOF {
 			break
 		}
-		var syntax *csv.ParseError
-		if errors.As(err, &syntax) {
-			fail(syntax.Line, syntax.Err)
-			continue
-		}
-		if err != nil {
+		if err != nil && !isOfLine(err) {
 			readErr = fmt.Errorf("suppress: import: %w", err)
 			break
 		}
-		if first {
+		if first && err == nil {
 			if header := headerOf(row); header != nil {
 				index = header
 				continue
 			}
 		}
-		line, _ := in.FieldPos(0)
-		e, err := entryOf(index, row)
+		var e Entry
+		if err == nil {
+			e, err = entryOf(index, row)
+		}
 		if err != nil {
 			fail(line, err)
 			continue
@@ -169,27 +170,26 @@ func isOfLine(err error) bool {
 	return errors.Is(err, ErrAddress) || errors.As(err, &f)
 }
 
-// skipMark takes off a byte order mark, which spreadsheets write.
-func skipMark(r io.Reader) io.Reader {
-	b := bufio.NewReader(r)
-	if mark, err := b.Peek(3); err == nil && string(mark) == "\xef\xbb\xbf" {
-		b.Discard(3)
-	}
-	return b
-}
-
-// headerOf are the columns by name, or nil when the first row is no header.
+// headerOf are the columns by name, or nil when the first row is no header. A column for mail addresses goes before one that is called address
+// only.
 func headerOf(row []string) map[string]int {
 	index := map[string]int{}
+	mail := -1
 	for i, name := range row {
 		name = strings.ToLower(strings.TrimSpace(name))
 		switch name {
-		case "email", "e-mail", "email address", "email_address", "recipient":
-			name = "address"
+		case "email", "e-mail", "email address", "email_address", "emailaddress", "recipient":
+			if mail < 0 {
+				mail = i
+			}
+		default:
+			if _, twice := index[name]; !twice {
+				index[name] = i
+			}
 		}
-		if _, twice := index[name]; !twice {
-			index[name] = i
-		}
+	}
+	if mail >= 0 {
+		index["address"] = mail
 	}
 	if _, ok := index["address"]; !ok {
 		return nil
@@ -204,14 +204,20 @@ func entryOf(index map[string]int, row []string) (Entry, error) {
 		if !ok || i >= len(row) {
 			return ""
 		}
-		return strings.Clone(unguard(strings.TrimSpace(row[i])))
+		return unguard(strings.TrimSpace(row[i]))
 	}
-	e := Entry{Address: cell("address"), Stream: cell("stream"), Reason: Reason(cell("reason")), Category: bounce.Category(cell("category")), Detail: cell("detail")}
-	if e.Reason == "" {
+	e := Entry{
+		Address: cell("address"), Stream: cell("stream"), Reason: Reason(strings.ToLower(cell("reason"))),
+		Category: bounce.Category(cell("category")), Detail: cell("detail"),
+	}
+	if !slices.Contains(Reasons(), e.Reason) { // other makers have reasons of their own, and whole replies
 		e.Reason = Manual
+		if e.Detail == "" {
+			e.Detail = cell("reason")
+		}
 	}
-	if e.Category != "" && !slices.Contains(bounce.Categories(), e.Category) {
-		return e, &fieldError{"category", fmt.Sprintf("%q is unknown", clip(string(e.Category), 40))}
+	if !slices.Contains(bounce.Categories(), e.Category) {
+		e.Category = ""
 	}
 	for _, t := range []struct {
 		name string

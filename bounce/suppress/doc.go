@@ -9,12 +9,14 @@
 //  3. What the incident comes to is a Reason: a dead address, a refusal with room for doubt, a full mailbox, a complaint and so on.
 //  4. The reason's Rule says whether the address is suppressed at once, or after some strikes within some time, for how long, and for all
 //     streams or the one that it was about.
-//  5. A delivery takes the strikes away: the mailbox lives. It ends no suppression.
+//  5. A delivery takes the strikes away: the mailbox lives. It ends no suppression. Strikes by mail that was accepted first and returned later
+//     stay until they are too old, since such a receiver accepts everything.
 //
 // An entry ends by its time or by Release. After that the strikes begin at none. What was released is not suppressed again by
 // an incident from before.
 //
-// Addresses are compared in one form: domain in lower case and A-labels, local-part in lower case. With Config.HashKey only keyed hashes of
+// Addresses are compared in one form: domain in lower case and A-labels, local-part in lower case. Local-parts may differ by case (RFC 5321 section
+// 2.4), but hardly any do, and to suppress both is better than to mail a dead address in another spelling. With Config.HashKey only keyed hashes of
 // them are stored.
 //
 // All state is in a Store, one small value for each address, changed by compare-and-set; so several processes may share a list. MemoryStore

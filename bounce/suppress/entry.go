@@ -1,11 +1,17 @@
 package suppress
 
 import (
+	"bytes"
 	"cmp"
+	"crypto/sha256"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/reputemail/repute/bounce"
 )
@@ -26,7 +32,7 @@ type Entry struct {
 	Until time.Time `json:"until,omitzero"`
 	// Detail is in words: the rule that decided, or what an operator noted. Up to 200 bytes are kept.
 	Detail string `json:"detail,omitempty"`
-	// Strikes counts the strikes against an address that CheckAt does not find suppressed. Never stored.
+	// Strikes counts the strikes against an address that CheckAt does not find suppressed, also those that have become too old. Never stored.
 	Strikes int `json:"-"`
 }
 
@@ -54,6 +60,8 @@ type Strike struct {
 	Reason Reason `json:"reason"`
 	// At is when it happened.
 	At time.Time `json:"at"`
+	// Late is as in Incident.
+	Late bool `json:"late,omitempty"`
 }
 
 // Release says who let an address in again, and why.
@@ -87,28 +95,29 @@ type record struct {
 	Entries  []Entry   `json:"entries,omitempty"`
 	Strikes  []Strike  `json:"strikes,omitempty"`
 	Releases []Release `json:"releases,omitempty"`
-	// Seen are the IDs of the latest incidents.
+	// Seen are the IDs of the latest incidents, as digests.
 	Seen []string `json:"seen,omitempty"`
 	// Last is when the record was changed.
 	Last time.Time `json:"last"`
 }
 
-// What a record holds at most.
+const recordVersion = 1
+
+// What a record holds at most, so that its value is below 64 KiB.
 const (
-	recordVersion = 1
-	maxEntries    = 64 // one for each stream and reason; more streams than that are one for all
-	maxSeen       = 32
-	maxReleases   = 5
-	maxDetail     = 200
-	maxID         = 200
+	maxEntries  = 64 // one for each stream and reason; more streams than that are one for all
+	maxSeen     = 32
+	maxReleases = 5
+	maxDetail   = 200 // bytes
+	maxStream   = 64  // bytes
 )
 
 // decode reads a value of the store; nil is an empty record.
 func decode(key string, value []byte) (*record, error) {
-	r := &record{Version: recordVersion}
 	if value == nil {
-		return r, nil
+		return &record{Version: recordVersion}, nil
 	}
+	r := &record{}
 	if err := json.Unmarshal(value, r); err != nil {
 		return nil, fmt.Errorf("suppress: the record %q cannot be read: %w", key, err)
 	}
@@ -123,7 +132,13 @@ func (r *record) encode() ([]byte, error) {
 	if len(r.Entries)+len(r.Strikes)+len(r.Releases)+len(r.Seen) == 0 {
 		return nil, nil
 	}
-	return json.Marshal(r)
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false) // it would make texts six times as long
+	if err := e.Encode(r); err != nil {
+		return nil, err
+	}
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
 }
 
 // find returns the entry that holds for a stream, one for all streams first.
@@ -138,12 +153,14 @@ func (r *record) find(now time.Time, stream string) *Entry {
 	return found
 }
 
-// see notes the ID of an incident, and reports whether it is new.
+// see notes the ID of an incident, and reports whether it is new. It keeps a digest: strangers write some IDs, at any length and in bytes that
+// JSON does not keep.
 func (r *record) see(id string) bool {
 	if id == "" {
 		return true
 	}
-	id = clip(id, maxID)
+	sum := sha256.Sum256([]byte(id))
+	id = base64.RawURLEncoding.EncodeToString(sum[:16])
 	if slices.Contains(r.Seen, id) {
 		return false
 	}
@@ -154,9 +171,10 @@ func (r *record) see(id string) bool {
 	return true
 }
 
-// add puts an entry in. One of the same stream and reason that still holds stays, with its first date and the later end. It reports whether it is new.
+// add puts an entry in. One of the same stream and reason that still holds stays, with its first date and the later end. It reports whether it is
+// new.
 func (r *record) add(now time.Time, e Entry) (*Entry, bool) {
-	e.Detail = clip(e.Detail, maxDetail)
+	e.Detail = note(e.Detail)
 	for i := range r.Entries {
 		old := &r.Entries[i]
 		if old.Stream != e.Stream || old.Reason != e.Reason {
@@ -166,58 +184,88 @@ func (r *record) add(now time.Time, e Entry) (*Entry, bool) {
 			*old = e
 			return old, true
 		}
-		if e.Until.IsZero() || !old.Until.IsZero() && old.Until.Before(e.Until) {
-			old.Until = e.Until
-		}
+		old.extend(Entry{Since: old.Since, Until: e.Until})
 		return old, false
 	}
 	if len(r.Entries) >= maxEntries {
-		e.Stream = ""
-		r.Entries = slices.DeleteFunc(r.Entries, func(old Entry) bool { return old.Reason == e.Reason || !old.activeAt(now) })
-		if len(r.Entries) >= maxEntries {
-			r.Entries = r.Entries[1:]
-		}
+		r.Entries = slices.DeleteFunc(r.Entries, func(old Entry) bool { return !old.activeAt(now) })
+	}
+	if len(r.Entries) >= maxEntries {
+		r.gather()
 	}
 	r.Entries = append(r.Entries, e)
 	return &r.Entries[len(r.Entries)-1], true
 }
 
-// strike counts a strike, and reports whether the rule's measure is full.
-func (r *record) strike(now time.Time, reason Reason, rule Rule) bool {
-	r.Strikes = slices.DeleteFunc(r.Strikes, func(s Strike) bool {
-		return s.Reason == reason && now.Sub(s.At) > rule.Within
+// gather makes the entries of the reason that has most of them into one for all streams, from the first date to the last end. More is suppressed
+// then than was asked for, never less.
+func (r *record) gather() {
+	count := map[Reason]int{}
+	var most Reason
+	for _, e := range r.Entries {
+		if count[e.Reason]++; count[e.Reason] > count[most] {
+			most = e.Reason
+		}
+	}
+	var all *Entry
+	kept := make([]Entry, 0, maxEntries)
+	for _, e := range r.Entries {
+		switch {
+		case e.Reason != most:
+			kept = append(kept, e)
+		case all == nil:
+			e.Stream = ""
+			kept = append(kept, e)
+			all = &kept[len(kept)-1]
+		default:
+			all.extend(e)
+		}
+	}
+	r.Entries = kept
+}
+
+// extend makes an entry last as long as another one, and begin as early.
+func (e *Entry) extend(other Entry) {
+	if other.Since.Before(e.Since) {
+		e.Since = other.Since
+	}
+	if other.Until.IsZero() || !e.Until.IsZero() && e.Until.Before(other.Until) {
+		e.Until = other.Until
+	}
+}
+
+// strike counts a strike, and reports whether the rule's measure is full. It counts none from before the latest one, as it may come when a clock
+// was put back; so the strikes of a reason are in the order of time.
+func (r *record) strike(s Strike, rule Rule) bool {
+	r.Strikes = slices.DeleteFunc(r.Strikes, func(old Strike) bool {
+		return old.Reason == s.Reason && s.At.Sub(old.At) > rule.Within
 	})
+	n, second := 0, 0
 	var first, last time.Time
-	n := 0
-	for _, s := range r.Strikes {
-		if s.Reason != reason {
+	for i, old := range r.Strikes {
+		if old.Reason != s.Reason {
 			continue
 		}
-		if n++; first.IsZero() || s.At.Before(first) {
-			first = s.At
+		switch n++; n {
+		case 1:
+			first = old.At
+		case 2:
+			second = i
 		}
-		if s.At.After(last) {
-			last = s.At
-		}
+		last = old.At
 	}
-	if n > 0 && now.Sub(last) < rule.Apart { // also when the clock was put back
+	if n > 0 && s.At.Sub(last) < rule.Apart {
 		return false
 	}
-	if n > 0 && n+1 >= rule.Strikes && now.Sub(first) >= rule.Over {
-		r.clear(reason)
+	if n > 0 && n+1 >= rule.Strikes && s.At.Sub(first) >= rule.Over {
+		r.Strikes = slices.DeleteFunc(r.Strikes, func(old Strike) bool { return old.Reason == s.Reason })
 		return true
 	}
 	if n >= maxStrikes { // enough of them, not long enough yet: the first stays, since it says how long it has been
-		i := slices.IndexFunc(r.Strikes, func(s Strike) bool { return s.Reason == reason && !s.At.Equal(first) })
-		r.Strikes = slices.Delete(r.Strikes, i, i+1)
+		r.Strikes = slices.Delete(r.Strikes, second, second+1)
 	}
-	r.Strikes = append(r.Strikes, Strike{Reason: reason, At: now})
+	r.Strikes = append(r.Strikes, s)
 	return false
-}
-
-// clear takes the strikes of a reason away.
-func (r *record) clear(reason Reason) {
-	r.Strikes = slices.DeleteFunc(r.Strikes, func(s Strike) bool { return s.Reason == reason })
 }
 
 // sorted are the entries in a steady order.
@@ -226,6 +274,25 @@ func sorted(entries []Entry) []Entry {
 		return cmp.Or(cmp.Compare(a.Stream, b.Stream), cmp.Compare(a.Reason, b.Reason))
 	})
 	return entries
+}
+
+// note is a text of others as it is kept: short, UTF-8 and without control characters.
+func note(s string) string {
+	s = strings.Map(func(c rune) rune {
+		if unicode.IsControl(c) {
+			return ' '
+		}
+		return c // U+FFFD for what is not UTF-8
+	}, clip(s, maxDetail))
+	return strings.TrimSpace(clip(s, maxDetail))
+}
+
+// checkStream refuses names of streams that a record cannot keep.
+func checkStream(s string) error {
+	if len(s) > maxStream || !utf8.ValidString(s) || strings.ContainsFunc(s, unicode.IsControl) {
+		return &fieldError{"stream", fmt.Sprintf("is not UTF-8 of up to %d bytes without control characters", maxStream)}
+	}
+	return nil
 }
 
 // clip is the first n bytes of s, without half a character.

@@ -2,15 +2,12 @@ package suppress
 
 import (
 	"context"
-	"crypto/hmac"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
+	"github.com/reputemail/repute/bounce"
 	"github.com/reputemail/repute/bounce/internal/address"
 )
 
@@ -23,8 +20,9 @@ type Config struct {
 	Store Store
 	// Policy says when an address is suppressed. Defaults as its fields say.
 	Policy Policy
-	// HashKey has only keyed hashes of addresses stored (HMAC-SHA-256): the list cannot be read back into addresses then, and not without the
-	// key. At least 16 bytes; it must stay the same. Defaults to none: addresses are stored.
+	// HashKey has only keyed hashes of addresses stored (HMAC-SHA-256): the list cannot be read back into addresses then, and not be used without
+	// the key. Words with an at sign are taken out of notes as well. At least 16 bytes; it must stay the same, or nobody is found on the list any
+	// more. Defaults to none: addresses are stored.
 	HashKey []byte
 	// FoldSubaddress takes "anna+news@example.com" for "anna@example.com". Defaults to false: some hosts have other people behind "+".
 	FoldSubaddress bool
@@ -42,7 +40,7 @@ type List struct {
 func New(cfg Config) (*List, error) {
 	rules, err := cfg.Policy.rules()
 	if err != nil {
-		return nil, fmt.Errorf("suppress: Config.%w", err)
+		return nil, err
 	}
 	if cfg.HashKey != nil && len(cfg.HashKey) < 16 {
 		return nil, fmt.Errorf("suppress: Config.HashKey: has %d bytes; at least 16 are needed", len(cfg.HashKey))
@@ -53,37 +51,8 @@ func New(cfg Config) (*List, error) {
 	return &List{store: cfg.Store, rules: rules, key: slices.Clone(cfg.HashKey), fold: cfg.FoldSubaddress}, nil
 }
 
-// hashMark begins what stands for an address of which only the hash is known.
-const hashMark = "hmac:"
-
-// keyOf is the key of an address in the store, and how entries show it.
-func (l *List) keyOf(s string) (key string, err error) {
-	if hash, ok := strings.CutPrefix(s, hashMark); ok && l.key != nil {
-		if b, err := hex.DecodeString(hash); err != nil || len(b) != sha256.Size {
-			return "", &fieldError{"address", "is no hash of one"}
-		}
-		return strings.ToLower(s), nil
-	}
-	n, err := address.Normalize(s)
-	if err != nil {
-		return "", fmt.Errorf("suppress: address: %w", err)
-	}
-	if l.fold {
-		local, domain, _ := strings.Cut(n, "@")
-		if base, _, ok := strings.Cut(local, "+"); ok && base != "" && local[0] != '"' {
-			n = base + "@" + domain
-		}
-	}
-	if l.key == nil {
-		return n, nil
-	}
-	m := hmac.New(sha256.New, l.key)
-	m.Write([]byte(n))
-	return hashMark + hex.EncodeToString(m.Sum(nil)), nil
-}
-
-// CheckAt tells whether mail of a stream to an address is suppressed, and by which entry: one for all streams rather than one for this. If it is not, Entry.Strikes
-// says how many strikes there are against it. An error is the store's or ErrAddress.
+// CheckAt tells whether mail of a stream to an address is suppressed, and by which entry: one for all streams rather than one for this. If it is
+// not, Entry.Strikes says how many strikes there are against it. An error is the store's or ErrAddress.
 func (l *List) CheckAt(ctx context.Context, now time.Time, stream, address string) (Entry, bool, error) {
 	key, err := l.keyOf(address)
 	if err != nil {
@@ -111,8 +80,8 @@ func (l *List) CheckAt(ctx context.Context, now time.Time, stream, address strin
 // errNothing ends an Update that would write nothing new.
 var errNothing = errors.New("nothing to write")
 
-// ObserveAt takes an incident in. It returns the entry by which the address is suppressed now, if the incident led to one. It is durable when it
-// returns nil. An error is the store's, ErrAddress, or says that the Kind is unknown.
+// ObserveAt takes an incident in. It returns the entry by which the address is suppressed now, if the incident led to one; told again, an incident
+// leads to none. It is durable when it returns nil. An error is the store's, ErrAddress, or names the field.
 func (l *List) ObserveAt(ctx context.Context, now time.Time, i Incident) (Entry, bool, error) {
 	reason, counts := reasonOf(&i)
 	switch i.Kind {
@@ -122,6 +91,9 @@ func (l *List) ObserveAt(ctx context.Context, now time.Time, i Incident) (Entry,
 	}
 	key, err := l.keyOf(i.Address)
 	if err != nil {
+		return Entry{}, false, err
+	}
+	if err := checkStream(i.Stream); err != nil {
 		return Entry{}, false, err
 	}
 	if i.Kind == Delivered {
@@ -138,10 +110,13 @@ func (l *List) ObserveAt(ctx context.Context, now time.Time, i Incident) (Entry,
 		if !r.see(i.ID) {
 			return errNothing
 		}
-		if rule.Strikes > 1 && !r.strike(now, reason, rule) {
+		if rule.Strikes > 1 && !r.strike(Strike{Reason: reason, At: now.UTC(), Late: i.Late}, rule) {
 			return nil
 		}
-		e := Entry{Reason: reason, Category: i.Verdict.Category, Since: now.UTC(), Detail: i.Verdict.Rule}
+		e := Entry{Reason: reason, Since: now.UTC()}
+		if i.Kind == Bounced || i.Kind == Deferred {
+			e.Category, e.Detail = i.Verdict.Category, l.hide(i.Verdict.Rule)
+		}
 		if rule.OneStream {
 			e.Stream = i.Stream
 		}
@@ -152,11 +127,14 @@ func (l *List) ObserveAt(ctx context.Context, now time.Time, i Incident) (Entry,
 		led, suppressed = *entry, true
 		return nil
 	})
+	if err != nil {
+		return Entry{}, false, err
+	}
 	led.Address = key
-	return led, suppressed, err
+	return led, suppressed, nil
 }
 
-// acquit takes the strikes of an address away. Nearly all have none, which costs one Get.
+// acquit takes the strikes of an address away, but for late ones. Nearly all addresses have none, which costs one Get.
 func (l *List) acquit(ctx context.Context, now time.Time, key string) error {
 	value, err := l.store.Get(ctx, key)
 	if err != nil {
@@ -166,10 +144,11 @@ func (l *List) acquit(ctx context.Context, now time.Time, key string) error {
 		return nil
 	}
 	return l.update(ctx, now, key, func(r *record) error {
-		if len(r.Strikes) == 0 {
+		before := len(r.Strikes)
+		r.Strikes = slices.DeleteFunc(r.Strikes, func(s Strike) bool { return !s.Late })
+		if len(r.Strikes) == before {
 			return errNothing
 		}
-		r.Strikes = nil
 		return nil
 	})
 }
@@ -198,38 +177,60 @@ func (l *List) update(ctx context.Context, now time.Time, key string, change fun
 	return nil
 }
 
-// AddAt puts an address on the list by hand. Address and Reason are needed; Since defaults to now. It reports whether it was not there yet for that stream
-// and reason. An error is the store's, ErrAddress, or names the field.
+// AddAt puts an address on the list by hand. Address and Reason are needed; Since defaults to now. An entry for that stream and reason that holds
+// already stays, until the later end of the two; one that has ended is not put in. It reports whether the entry is new. An error is the store's,
+// ErrAddress, or names the field.
 func (l *List) AddAt(ctx context.Context, now time.Time, e Entry) (added bool, err error) {
 	if !slices.Contains(Reasons(), e.Reason) {
 		return false, &fieldError{"reason", fmt.Sprintf("%q is unknown", clip(string(e.Reason), 40))}
 	}
+	if e.Category != "" && !slices.Contains(bounce.Categories(), e.Category) {
+		return false, &fieldError{"category", fmt.Sprintf("%q is unknown", clip(string(e.Category), 40))}
+	}
+	if err := checkStream(e.Stream); err != nil {
+		return false, err
+	}
 	if e.Since.IsZero() {
 		e.Since = now
 	}
-	if !e.Until.IsZero() && !e.Until.After(e.Since) {
-		return false, &fieldError{"until", "is not after since"}
-	}
 	e.Since, e.Until = e.Since.UTC(), e.Until.UTC()
+	switch {
+	case e.Since.Year() < 1 || e.Since.Year() > 9999: // JSON and RFC 3339 have no others
+		return false, &fieldError{"since", "is not in the years 1 to 9999"}
+	case e.Until.IsZero():
+	case !e.Until.After(e.Since):
+		return false, &fieldError{"until", "is not after since"}
+	case e.Until.Year() > 9999:
+		return false, &fieldError{"until", "is not in the years 1 to 9999"}
+	}
+	over := !e.activeAt(now)
+	e.Detail = l.hide(e.Detail)
 	key, err := l.keyOf(e.Address)
-	if err != nil {
+	if err != nil || over {
 		return false, err
 	}
 	err = l.update(ctx, now, key, func(r *record) error {
-		_, added = r.add(now, e)
+		before := slices.Clone(r.Entries)
+		if _, added = r.add(now, e); slices.Equal(before, r.Entries) {
+			return errNothing
+		}
 		return nil
 	})
-	return added, err
+	return added && err == nil, err
 }
 
-// ReleaseAt lets an address in again: for a stream, which leaves entries for all streams as they are, or for all. Its strikes are taken away, and incidents from before do
-// not count again. It notes who did it, and reports whether there was an entry to take away. An error is the store's or ErrAddress.
+// ReleaseAt lets an address in again: for a stream, which leaves entries for all streams as they are, or for all. Its strikes are taken away, and
+// incidents from before do not count again. It notes who did it, and reports whether there was an entry to take away. An error is the store's,
+// ErrAddress, or names the field.
 func (l *List) ReleaseAt(ctx context.Context, now time.Time, r Release) (released bool, err error) {
 	key, err := l.keyOf(r.Address)
 	if err != nil {
 		return false, err
 	}
-	r.At, r.Actor, r.Note = now.UTC(), clip(r.Actor, maxDetail), clip(r.Note, maxDetail)
+	if err := checkStream(r.Stream); err != nil {
+		return false, err
+	}
+	r.At, r.Actor, r.Note = now.UTC(), note(l.hide(r.Actor)), note(l.hide(r.Note))
 	err = l.update(ctx, now, key, func(rec *record) error {
 		before := len(rec.Entries)
 		rec.Entries = slices.DeleteFunc(rec.Entries, func(e Entry) bool { return r.Stream == "" || e.Stream == r.Stream })
@@ -244,7 +245,7 @@ func (l *List) ReleaseAt(ctx context.Context, now time.Time, r Release) (release
 		}
 		return nil
 	})
-	return released, err
+	return released && err == nil, err
 }
 
 // Lookup returns all that is known of an address; a zero Status when that is nothing. An error is the store's or ErrAddress.
@@ -285,57 +286,4 @@ func (l *List) Each(ctx context.Context, fn func(Entry) error) error {
 		}
 		return nil
 	})
-}
-
-// PruneAt forgets what has no effect any more: entries that have ended and strikes that are too old, and addresses without either whose last
-// incident was a year ago. It returns how many addresses it has forgotten. It goes through the whole store: once a day is enough.
-func (l *List) PruneAt(ctx context.Context, now time.Time) (forgotten int, err error) {
-	var stale []string
-	err = l.store.Load(ctx, func(key string, value []byte) error {
-		r, err := decode(key, value)
-		if err != nil {
-			return err
-		}
-		if l.prune(now, r) {
-			stale = append(stale, key)
-		}
-		return nil
-	})
-	if err != nil {
-		return 0, fmt.Errorf("suppress: %w", err)
-	}
-	for _, key := range stale {
-		gone := false
-		err := l.store.Update(ctx, key, func(old []byte) ([]byte, error) {
-			gone = false
-			r, err := decode(key, old)
-			if err != nil {
-				return nil, err
-			}
-			if !l.prune(now, r) {
-				return nil, errNothing
-			}
-			value, err := r.encode()
-			gone = value == nil
-			return value, err
-		})
-		if err != nil && !errors.Is(err, errNothing) {
-			return forgotten, fmt.Errorf("suppress: %w", err)
-		}
-		if gone {
-			forgotten++
-		}
-	}
-	return forgotten, nil
-}
-
-// prune takes out of a record what has no effect, and reports whether there was anything.
-func (l *List) prune(now time.Time, r *record) bool {
-	before := len(r.Entries) + len(r.Strikes) + len(r.Seen) + len(r.Releases)
-	r.Entries = slices.DeleteFunc(r.Entries, func(e Entry) bool { return !e.activeAt(now) })
-	r.Strikes = slices.DeleteFunc(r.Strikes, func(s Strike) bool { return now.Sub(s.At) > l.rules[s.Reason].Within })
-	if len(r.Entries)+len(r.Strikes) == 0 && now.Sub(r.Last) > 365*days {
-		r.Seen, r.Releases = nil, nil
-	}
-	return len(r.Entries)+len(r.Strikes)+len(r.Seen)+len(r.Releases) < before
 }

@@ -64,6 +64,9 @@ type Incident struct {
 	Kind Kind
 	// Verdict is what the receiver's reply meant, for Bounced and Deferred.
 	Verdict bounce.Verdict
+	// Late says that the receiver had accepted the mail and returned it afterwards. A delivery does not take such a strike away: this
+	// receiver accepts mail for anybody. Defaults to false: it was refused in the conversation.
+	Late bool
 }
 
 // Rule says when an address is suppressed for a reason.
@@ -72,7 +75,7 @@ type Rule struct {
 	Never bool
 	// Strikes is how many incidents it takes; 1: at once. Up to 20.
 	Strikes int
-	// Within is the time in which they must come.
+	// Within is the time in which they must come, the first and the last one included.
 	Within time.Duration
 	// Apart is the least time from one strike to the next: incidents that come sooner are not counted.
 	Apart time.Duration
@@ -85,8 +88,8 @@ type Rule struct {
 }
 
 // Policy has a Rule for each reason; a zero Rule is the default. The defaults are a judgement: nobody has published numbers. Dead addresses at
-// once, since they turn into spam traps; what leaves room for doubt by strikes on different days; a full mailbox after weeks, since people come back from
-// holidays; complaints and unsubscriptions at once, but for their stream, so that a password reset still arrives.
+// once, since they turn into spam traps; what leaves room for doubt by strikes on different days; a full mailbox after weeks, since people come
+// back from holidays; complaints and unsubscriptions at once, but for their stream, so that a password reset still arrives.
 type Policy struct {
 	// Dead defaults to at once, for ever, all streams.
 	Dead Rule
@@ -129,37 +132,37 @@ func (p Policy) rules() (map[Reason]Rule, error) {
 		if rule == (Rule{}) {
 			rule = r.def
 		}
-		if err := rule.validate(); err != nil {
-			return nil, fmt.Errorf("Policy.%s.%w", r.field, err)
+		if field, reason := rule.wrong(); field != "" {
+			return nil, fmt.Errorf("suppress: Config.Policy.%s.%s: %s", r.field, field, reason)
 		}
 		rules[r.reason] = rule
 	}
 	return rules, nil
 }
 
-// validate reports the first field that is wrong.
-func (r Rule) validate() error {
+// wrong is the first field that is wrong, and what is wrong with it; empty if none is.
+func (r Rule) wrong() (field, reason string) {
 	if r.Never {
-		return nil
+		return "", ""
 	}
 	if r.Strikes < 1 || r.Strikes > maxStrikes {
-		return fmt.Errorf("Strikes: %d is not in 1 to %d", r.Strikes, maxStrikes)
+		return "Strikes", fmt.Sprintf("%d is not in 1 to %d", r.Strikes, maxStrikes)
 	}
 	for _, d := range []struct {
 		field string
 		v     time.Duration
 	}{{"Within", r.Within}, {"Apart", r.Apart}, {"Over", r.Over}, {"For", r.For}} {
 		if d.v < 0 {
-			return fmt.Errorf("%s: %v is negative", d.field, d.v)
+			return d.field, fmt.Sprintf("%v is negative", d.v)
 		}
 	}
 	if r.Strikes == 1 && (r.Within|r.Apart|r.Over) != 0 {
-		return fmt.Errorf("Strikes: is 1, with which Within, Apart and Over have no meaning")
+		return "Strikes", "is 1, with which Within, Apart and Over have no meaning"
 	}
-	if need := max(r.Over, time.Duration(r.Strikes-1)*r.Apart); r.Strikes > 1 && r.Within < need {
-		return fmt.Errorf("Within: %v is less than the %v that %d strikes take", r.Within, need, r.Strikes)
+	if r.Strikes > 1 && (r.Within < r.Over || r.Within/time.Duration(r.Strikes-1) < r.Apart) {
+		return "Within", fmt.Sprintf("%v is too short for %d strikes, %v apart and over %v", r.Within, r.Strikes, r.Apart, r.Over)
 	}
-	return nil
+	return "", ""
 }
 
 // reasonOf is what an incident comes to; false when there is nothing in it against the recipient.
