@@ -282,6 +282,20 @@ func (s *Sender) Start(ctx context.Context) error {
 	s.dispatch.wg.Add(2)
 	go s.dispatch.run(s.stop)
 	go s.dispatch.keepHouse(s.stop)
+	if p, ok := s.cfg.Suppressions.(SuppressionPruner); ok {
+		s.dispatch.wg.Go(func() {
+			ctx, cancel := context.WithCancel(run)
+			defer cancel()
+			go func() { // Stop lets attempts end, but need not wait for this
+				select {
+				case <-s.stop:
+					cancel()
+				case <-ctx.Done():
+				}
+			}()
+			s.pruneSuppressions(ctx, p)
+		})
+	}
 	if w, ok := s.cfg.Queue.(Watcher); ok {
 		s.dispatch.wg.Add(1)
 		go s.dispatch.watch(w, s.stop)

@@ -27,6 +27,38 @@ type SuppressionStorer interface {
 	SuppressionStore() suppress.Store
 }
 
+// SuppressionPruner is the add-on of Suppressions by which they forget what has no effect any more.
+type SuppressionPruner interface {
+	// PruneAt is called an hour after Start and then once a day. It may take its time; ctx ends when the Sender stops.
+	PruneAt(ctx context.Context, now time.Time) (forgotten int, err error)
+}
+
+// pruneFirst and pruneEvery are when the list is pruned after Start.
+const (
+	pruneFirst = time.Hour
+	pruneEvery = 24 * time.Hour
+)
+
+// pruneSuppressions prunes the list by the clock until ctx ends.
+func (s *Sender) pruneSuppressions(ctx context.Context, p SuppressionPruner) {
+	wait := time.NewTimer(pruneFirst)
+	defer wait.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-wait.C:
+		}
+		switch n, err := p.PruneAt(ctx, time.Now()); {
+		case err == nil:
+			s.log.Debug("suppressions pruned", "forgotten", n)
+		case ctx.Err() == nil:
+			s.log.Error("suppressions cannot be pruned", "err", err)
+		}
+		wait.Reset(pruneEvery)
+	}
+}
+
 // NoSuppressions is a list that suppresses nobody, for hosts whose Gate does all of it.
 type NoSuppressions struct{}
 

@@ -130,3 +130,38 @@ func TestListThatIsAway(t *testing.T) {
 		}
 	})
 }
+
+// prunedList counts how often it is pruned.
+type prunedList struct {
+	sender.NoSuppressions
+	times []time.Time
+}
+
+func (p *prunedList) PruneAt(ctx context.Context, now time.Time) (int, error) {
+	p.times = append(p.times, now)
+	if len(p.times) == 3 {
+		<-ctx.Done() // slow: it must not hold the end up
+		return 0, ctx.Err()
+	}
+	return 1, nil
+}
+
+func TestListIsPruned(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		list := &prunedList{}
+		cfg := w.config()
+		cfg.Suppressions = list
+		s := w.start(cfg)
+		began := time.Now()
+		time.Sleep(50 * time.Hour)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		if err := s.Stop(ctx); err != nil {
+			t.Error(err)
+		}
+		if len(list.times) != 3 || list.times[0].Sub(began) != time.Hour || list.times[1].Sub(list.times[0]) != 24*time.Hour {
+			t.Errorf("pruned at %v, begun at %v", list.times, began)
+		}
+	})
+}
