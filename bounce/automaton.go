@@ -38,7 +38,7 @@ type effect struct {
 	slot  uint16 // what is marked
 	left  uint16 // for the sides of a "~": which left side
 	gap   uint8  // for the right side: how many words may stand between
-	next  uint32 // 1 + index of the next effect of the same string, 0 for none
+	more  bool   // the next effect is of the same string too
 }
 
 type effectKind uint8
@@ -58,9 +58,10 @@ func newPattern(text string, e effect) pattern {
 
 // newAutomaton builds the automaton for patterns, none of which may be empty.
 func newAutomaton(patterns []pattern) *automaton {
-	a := &automaton{nodes: make([]node, 1)}
-	var depth [][]uint32 // states by the length of their prefix
-	for _, p := range patterns {
+	a := &automaton{nodes: make([]node, 1, 1+6*len(patterns))} // about as many as they have
+	var depth [][]uint32                                       // states by the length of their prefix
+	before := make([]uint32, len(patterns))                    // 1 + the number of another pattern of the same text, 0 for none
+	for n, p := range patterns {
 		s := uint32(0)
 		for i := range len(p.text) {
 			t := a.successor(s, p.text[i])
@@ -75,12 +76,12 @@ func newAutomaton(patterns []pattern) *automaton {
 			}
 			s = t
 		}
-		p.effect.next = a.nodes[s].effect
-		a.effects = append(a.effects, p.effect)
-		a.nodes[s].effect = uint32(len(a.effects))
+		before[n] = a.nodes[s].effect
+		a.nodes[s].effect = uint32(n + 1)
 	}
 	for s := range a.nodes {
 		a.tabulate(uint32(s))
+		a.collect(uint32(s), patterns, before)
 	}
 	a.link(0)
 	for _, states := range depth {
@@ -89,6 +90,20 @@ func newAutomaton(patterns []pattern) *automaton {
 		}
 	}
 	return a
+}
+
+// collect puts the effects of a state next to each other.
+func (a *automaton) collect(s uint32, patterns []pattern, before []uint32) {
+	n := a.nodes[s].effect
+	if n == 0 {
+		return
+	}
+	a.nodes[s].effect = uint32(len(a.effects) + 1)
+	for ; n != 0; n = before[n-1] {
+		e := patterns[n-1].effect
+		e.more = before[n-1] != 0
+		a.effects = append(a.effects, e)
+	}
 }
 
 // tabulate gives a state a table if it has many successors.
@@ -160,8 +175,9 @@ func (a *automaton) scan(text []byte, found []uint64, seen []uint16) {
 			t = a.nodes[t].suffix
 		}
 		for ; t != 0; t = a.nodes[t].suffix {
-			for i := a.nodes[t].effect; i != 0; i = a.effects[i-1].next {
-				a.effects[i-1].apply(word, found, seen)
+			i := a.nodes[t].effect
+			for a.effects[i-1].apply(word, found, seen); a.effects[i-1].more; i++ {
+				a.effects[i].apply(word, found, seen)
 			}
 		}
 	}

@@ -23,13 +23,13 @@ const sharedFile = "rules/shared/phrases.json"
 // builtinRules reads the built-in rules, in order of the files' names and then of the files. Within a tier that is their
 // precedence.
 func builtinRules() ([]Rule, error) {
-	return readRules(ruleFS)
+	return rulesIn(ruleFS)
 }
 
-// readRules reads the rules of fsys, and puts shared lists in their place.
-func readRules(fsys fs.FS) ([]Rule, error) {
-	var shared map[string][]string
-	if err := readJSON(fsys, sharedFile, &shared); err != nil {
+// rulesIn reads the rules of fsys, and puts shared lists in their place.
+func rulesIn(fsys fs.FS) ([]Rule, error) {
+	shared, err := sharedLists(fsys)
+	if err != nil {
 		return nil, err
 	}
 	files, err := fs.Glob(fsys, "rules/*.json") // in order of their names
@@ -44,11 +44,8 @@ func readRules(fsys fs.FS) ([]Rule, error) {
 			return nil, err
 		}
 		for i := range rules {
-			r := &rules[i]
-			for _, list := range []*[]string{&r.Any, &r.With, &r.None, &r.Only} {
-				if *list, err = spliceShared(*list, shared, used); err != nil {
-					return nil, fmt.Errorf("%s: rule %s: %w", file, r.Name, err)
-				}
+			if err := rules[i].splice(shared, used); err != nil {
+				return nil, fmt.Errorf("%s: rule %s: %w", file, rules[i].Name, err)
 			}
 		}
 		all = append(all, rules...)
@@ -59,6 +56,25 @@ func readRules(fsys fs.FS) ([]Rule, error) {
 		}
 	}
 	return all, nil
+}
+
+// sharedLists reads the shared lists of fsys.
+func sharedLists(fsys fs.FS) (map[string][]string, error) {
+	var shared map[string][]string
+	err := readJSON(fsys, sharedFile, &shared)
+	return shared, err
+}
+
+// splice puts shared lists in the place of their names, and marks in used those that it took.
+func (r *Rule) splice(shared map[string][]string, used map[string]bool) error {
+	for _, l := range r.lists() {
+		list, err := spliceShared(*l.phrases, shared, used)
+		if err != nil {
+			return fmt.Errorf("field %s: %w", l.field, err)
+		}
+		*l.phrases = list
+	}
+	return nil
 }
 
 // spliceShared puts the phrases of a shared list in the place of each "$name" in list.

@@ -16,7 +16,7 @@ func ruleFiles(rules, shared string) fstest.MapFS {
 }
 
 func TestSharedPhrases(t *testing.T) {
-	rules, err := readRules(ruleFiles(`[{"name": "a/b", "any": ["one", "$list", "four"], "none": ["$list"], "only": ["$list"], "category": "other", "scope": "message"}]`,
+	rules, err := rulesIn(ruleFiles(`[{"name": "a/b", "any": ["one", "$list", "four"], "none": ["$list"], "only": ["$list"], "category": "other", "scope": "message"}]`,
 		`{"list": ["two", "three"]}`))
 	if err != nil {
 		t.Fatal(err)
@@ -41,7 +41,7 @@ func TestRuleFilesAreStrict(t *testing.T) {
 		"unused list":             {`[{"name": "a/b", "any": ["one"]}]`, `{"list": ["two"]}`, `no rule uses "list"`},
 		"bad lists":               {`[]`, `[]`, sharedFile},
 	} {
-		if _, err := readRules(ruleFiles(tt.rules, tt.shared)); err == nil || !strings.Contains(err.Error(), tt.want) {
+		if _, err := rulesIn(ruleFiles(tt.rules, tt.shared)); err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s: got %v, want an error with %q", name, err, tt.want)
 		}
 	}

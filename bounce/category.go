@@ -126,8 +126,12 @@ type Verdict struct {
 	Suppress bool `json:"suppress,omitempty"`
 	// Rule names the rule that decided, for example "google/rate-ip". Never empty.
 	Rule string `json:"rule"`
-	// Remedy is one sentence for the operator, or empty.
+	// Remedy is one sentence that tells the operator what to do: the rule's, else the category's. Empty for an accepted
+	// message only.
 	Remedy string `json:"remedy,omitempty"`
 	// RetryAfter is the wait that the reply itself asked for; 0 when it named none. In JSON: nanoseconds.
 	RetryAfter time.Duration `json:"retry_after,omitempty"`
+	// Shadow is what the first rule with Rule.Shadow would have said that would have won, had it been allowed to. Nothing may act upon
+	// it. Nil mostly.
+	Shadow *Verdict `json:"shadow,omitempty"`
 }

@@ -26,14 +26,18 @@
 //     text, then the basic code. Enhanced codes come late since receivers contradict them freely: 5.7.1 alone stands
 //     for a dozen reasons, and "552 5.1.1" is some receivers' way to say that a mailbox is full;
 //  4. decides Permanent by the basic code, else by the class of the enhanced code, unless the rule says that such a
-//     refusal passes; and Suppress only when the rule is about a dead address and the verdict is permanent.
+//     refusal passes; and Suppress only when the rule is about a dead address and the verdict is permanent;
+//  5. names what the operator can do: the rule's remedy, else the category's (Category.Remedy).
 //
 // A reply that no rule knows falls to one of the default rules, named "default/…", which never suppress.
+//
+// A host adds rules of its own (Config.Rules), from code or from a file (ReadRules). One that has to prove itself first has
+// Rule.Shadow: the verdict stays what it was, and Verdict.Shadow tells what the rule would have said.
 //
 // To suppress a good address is the worst mistake, and what receivers write has no end. So the built-in rules suppress by a
 // provider's own token; by an enhanced code about the address (5.1.1) together with text that says the same and none that
 // casts doubt on it (rules/shared/phrases.json: words about us, about blocking, limits, quotas and what passes); or when
-// every word of the text is known and together they say that the address is dead. What only seems to say so has the
+// every word of the text, but for identifiers, hosts and URLs, is known and together they say that the address is dead. What only seems to say so has the
 // category and does not suppress: rules named "…/unsure" and "…-unsure".
 //
 // These things hold for every verdict, whatever the rules:

@@ -3,6 +3,7 @@ package bounce_test
 import (
 	"fmt"
 	"net/textproto"
+	"strings"
 
 	"github.com/reputemail/repute/bounce"
 )
@@ -71,4 +72,45 @@ func ExampleNewClassifier() {
 	}
 	fmt.Println(c.Classify("", bounce.ParseReply("550 5.7.1 member above the daily limit")).Rule)
 	// Output: house/partner-limit
+}
+
+// A rule that is tried first: the verdict does not change, and tells what the rule would have said.
+func ExampleReadRules() {
+	rules, err := bounce.ReadRules(strings.NewReader(`[{
+		"name": "house/moved-out",
+		"any": ["$no-mailbox"],
+		"with": ["{graduated|alumni}"],
+		"category": "bad-mailbox",
+		"scope": "recipient",
+		"suppress": true,
+		"shadow": true,
+		"match": ["550 No such user, graduated in 2020"],
+		"avoid": ["550 Mail to alumni is deferred"]
+	}]`))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	c, err := bounce.NewClassifier(bounce.Config{Rules: rules})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	v := c.Classify("", bounce.ParseReply("550 No such user: she graduated"))
+	fmt.Println(v.Rule, v.Suppress)
+	fmt.Println(v.Shadow.Rule, v.Shadow.Suppress)
+	// Output:
+	// mailbox/unknown-unsure false
+	// house/moved-out true
+}
+
+func ExampleCategory_Remedy() {
+	fmt.Println(bounce.Greylisted.Remedy())
+	// Output: Try again in some minutes from the same address.
+}
+
+func ExampleStatus_Text() {
+	s, _ := bounce.ParseStatus("5.7.25")
+	fmt.Println(s.Text())
+	// Output: reverse DNS lookup failed
 }

@@ -34,7 +34,7 @@ func FromError(err error, stage Stage, host string) (Reply, bool) {
 func fromText(code int, msg string) Reply {
 	r := Reply{Code: code}
 	kept := 0
-	for _, line := range physicalLines(msg) {
+	for _, line := range appendPhysical(nil, msg) {
 		if line = r.takeStatus(line); line == "" {
 			continue
 		}
@@ -45,7 +45,7 @@ func fromText(code int, msg string) Reply {
 		r.Lines = append(r.Lines, strings.Clone(line))
 	}
 	if r.Status.IsZero() {
-		r.Status = innerStatus(r.Text(), code)
+		r.Status = innerStatus(r.Lines, code)
 	}
 	return r
 }

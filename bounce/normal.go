@@ -9,18 +9,32 @@ import (
 // maxNormal bounds the text in normal form, in bytes. Nothing that decides has been seen so far behind.
 const maxNormal = 4 << 10
 
-// The bytes that stand for an address and for an IPv4 address in a text in normal form. No word has them.
+// The bytes that stand for an address, for an IPv4 address and for an address that was left out before the first colon of a
+// text in normal form. No word has them.
 const (
 	normAddress = '@'
 	normIP      = '#'
+	normNobody  = ':'
 )
 
 // appendNormal appends lines in normal form (see Rule) to dst: a space, then each word and a space behind it.
-func appendNormal(dst []byte, lines []string) []byte {
+func appendNormal(dst []byte, lines []string) []byte { return appendWords(dst, lines, false) }
+
+// appendWords is appendNormal. With prose it leaves out what carries no words of the text: URLs and the names of hosts.
+func appendWords(dst []byte, lines []string, prose bool) []byte {
 	dst = append(dst, ' ')
+	if len(lines) > 0 && strings.HasPrefix(lines[0], ": ") {
+		dst = appendMark(dst, normNobody)
+	}
 	for _, s := range lines {
 		for i := 0; i < len(s) && len(dst) < maxNormal; {
 			c := s[i]
+			if prose && hasURL(s[i:]) {
+				for i < len(s) && !isURLEnd(s[i]) {
+					i++
+				}
+				continue
+			}
 			if c == '<' {
 				if n := bracketed(s[i:]); n > 0 {
 					dst = appendMark(dst, normAddress)
@@ -36,7 +50,9 @@ func appendNormal(dst []byte, lines []string) []byte {
 			for j < len(s) && !isBreak(s[j]) && (s[j] != '.' || !strings.HasPrefix(s[j:], "...")) {
 				j++
 			}
-			dst = appendRun(dst, s[i:j])
+			if !prose || !isHostName(s[i:j]) {
+				dst = appendRun(dst, s[i:j])
+			}
 			i = j
 		}
 	}
@@ -49,6 +65,49 @@ func isBreak(c byte) bool { return c <= ' ' || c < 0x80 && breaks[c] }
 var breaks = [0x80]bool{
 	'<': true, '>': true, '(': true, ')': true, '[': true, ']': true, '{': true, '}': true, ',': true, ';': true,
 	':': true, '"': true, '=': true, '/': true, '?': true, '&': true, '|': true, '\\': true,
+}
+
+// hasURL reports whether a URL begins s.
+func hasURL(s string) bool {
+	for _, scheme := range [...]string{"http://", "https://", "www."} {
+		if len(s) > len(scheme) && strings.EqualFold(s[:len(scheme)], scheme) {
+			return true
+		}
+	}
+	return false
+}
+
+// isURLEnd reports whether c ends a URL within text.
+func isURLEnd(c byte) bool {
+	switch c {
+	case '<', '>', '"', ')', ']', '}':
+		return true
+	}
+	return c <= ' '
+}
+
+// isHostName reports whether a run is the name of a host: labels with dots between them. With one dot only, it might be the
+// end of a sentence and the begin of the next, so its letters must all be small.
+func isHostName(s string) bool {
+	s = strings.TrimRight(s, ".")
+	dots, letters, upper := 0, 0, false
+	for i := range len(s) {
+		switch c := s[i]; {
+		case c == '.':
+			if i == 0 || s[i-1] == '.' || s[i-1] == '-' {
+				return false
+			}
+			dots++
+		case 'A' <= c && c <= 'Z':
+			upper = true
+			letters++
+		case 'a' <= c && c <= 'z':
+			letters++
+		case !isDigit(c) && c != '-' && c != '_':
+			return false
+		}
+	}
+	return letters > 0 && (dots > 1 || dots == 1 && !upper)
 }
 
 // maxBracketed bounds what stands in angle brackets: an address has at most 320 bytes.

@@ -1,6 +1,7 @@
 package bounce
 
 import (
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -20,18 +21,20 @@ func ParseReply(text string) Reply {
 	if len(text) > maxReplyInput {
 		text = text[:maxReplyInput]
 	}
-	var r Reply
-	r.Stage = quotedStage(text)
-	r.Host = quotedHost(text)
-	phys := physicalLines(text)
+	var buf, parts [8]string // most replies have no more lines
+	r := Reply{Stage: quotedStage(text), Host: quotedHost(text)}
+	phys := appendPhysical(buf[:0], text)
 	if len(phys) == 0 {
 		return r
 	}
 	phys[0] = trimType(phys[0])
 	r.Code, phys = cutToCode(phys)
-	var kept int
+	kept, lines := 0, parts[:0]
 	for i, p := range phys {
-		for _, line := range r.splitLine(p, i == 0) {
+		from := len(lines)
+		lines = r.appendLines(lines, p, i == 0)
+		to := from
+		for _, line := range lines[from:] {
 			line = r.takeStatus(line)
 			if line == "" {
 				continue
@@ -43,30 +46,64 @@ func ParseReply(text string) Reply {
 				break
 			}
 			kept += len(line)
-			r.Lines = append(r.Lines, line)
+			lines[to] = line
+			to++
 		}
+		lines = lines[:to]
+	}
+	if len(lines) > 0 {
+		r.Lines = make([]string, len(lines))
+		copy(r.Lines, lines)
 	}
 	if r.Status.IsZero() {
-		r.Status = innerStatus(r.Text(), r.Code)
+		r.Status = innerStatus(r.Lines, r.Code)
+	}
+	if len(text) > maxReplyText { // do not hold on to all of it
+		r.Host = strings.Clone(r.Host)
+		for i := range r.Lines {
+			r.Lines[i] = strings.Clone(r.Lines[i])
+		}
 	}
 	return r
 }
 
-// physicalLines splits at line ends and makes single spaces of all other white space and of control characters.
-// Lines without text are left out.
-func physicalLines(text string) []string {
-	var out []string
-	for line := range strings.FieldsFuncSeq(text, func(c rune) bool { return c == '\r' || c == '\n' }) {
-		line = strings.ToValidUTF8(line, "\uFFFD")
-		words := strings.FieldsFunc(line, func(c rune) bool {
-			return c <= ' ' || c == 0x7f || c == 0x85 || c == 0xa0 || c == '\u2028' || c == '\u2029'
-		})
-		if len(words) > 0 {
-			out = append(out, strings.Join(words, " "))
+// appendPhysical appends the lines of text to dst, split at line ends. All other white space and control characters become
+// single spaces. Lines without text are left out.
+func appendPhysical(dst []string, text string) []string {
+	for text != "" {
+		line := text
+		if i := strings.IndexAny(text, "\r\n"); i >= 0 {
+			line, text = text[:i], text[i+1:]
+		} else {
+			text = ""
+		}
+		if line = strings.Trim(line, " "); !isClean(line) {
+			line = strings.Join(strings.FieldsFunc(strings.ToValidUTF8(line, "\uFFFD"), isSpace), " ")
+		}
+		if line != "" {
+			dst = append(dst, line)
 		}
 	}
-	return out
+	return dst
 }
+
+// isClean reports whether a line has printable ASCII characters only, and single spaces between them.
+func isClean(line string) bool {
+	for i := range len(line) {
+		if c := line[i]; c < ' ' || c > '~' || c == ' ' && line[i-1] == ' ' {
+			return false
+		}
+	}
+	return true
+}
+
+// isSpace reports whether c is white space or a control character.
+func isSpace(c rune) bool {
+	return c <= ' ' || c == 0x7f || c == 0x85 || c == 0xa0 || c == '\u2028' || c == '\u2029'
+}
+
+// replyTypes are the diagnostic types that trimType knows.
+var replyTypes = [...]string{"smtp", "smpt", "esmtp", "lmtp", "x-postfix", "x-unix", "x-local", "dns", "unknown"}
 
 // trimType takes diagnostic types ("smtp;", "x-postfix;") off the start, however often they were put there.
 func trimType(s string) string {
@@ -75,9 +112,7 @@ func trimType(s string) string {
 		if i <= 0 || i > 20 {
 			return s
 		}
-		switch t := strings.ToLower(s[:i]); {
-		case t == "smtp", t == "smpt", t == "esmtp", t == "lmtp", t == "x-postfix", t == "x-unix", t == "x-local", t == "dns", t == "unknown":
-		default:
+		if !slices.ContainsFunc(replyTypes[:], func(t string) bool { return strings.EqualFold(s[:i], t) }) {
 			return s
 		}
 		s = strings.TrimLeft(s[i+1:], " ")
@@ -104,9 +139,14 @@ func cutToCode(phys []string) (code int, rest []string) {
 			return code, phys[i:]
 		}
 	}
-	joined := trimType(strings.TrimSpace(strings.Join(phys, " ")))
+	joined := phys[0]
+	if len(phys) > 1 {
+		joined = strings.Join(phys, " ")
+	}
+	joined = trimType(strings.TrimSpace(joined))
 	code, at := findCode(joined)
-	return code, []string{joined[at:]}
+	phys[0] = joined[at:]
+	return code, phys[:1]
 }
 
 // findCode looks for the code of a reply in a line. The reply starts at the returned offset.
@@ -138,29 +178,25 @@ func findCode(s string) (code, at int) {
 	return 0, 0
 }
 
-// splitLine takes the code off the start of a physical line, and splits it where the lines of a reply were joined.
-func (r *Reply) splitLine(s string, first bool) []string {
-	if r.Code == 0 {
-		return []string{s}
-	}
-	if codeAt(s) != r.Code {
-		return []string{s}
+// appendLines takes the code off the start of a physical line, and splits it where the lines of a reply were joined.
+func (r *Reply) appendLines(dst []string, s string, first bool) []string {
+	if r.Code == 0 || codeAt(s) != r.Code {
+		return append(dst, s)
 	}
 	code := s[:3]
 	joined := first && len(s) > 3 && s[3] == '-'
 	s = strings.TrimLeft(s[min(4, len(s)):], " ")
 	if !joined {
-		return []string{s}
+		return append(dst, s)
 	}
-	var out []string
 	for i := 1; i+3 <= len(s); i++ {
 		if s[i-1] == ' ' && strings.HasPrefix(s[i:], code) && codeAt(s[i:]) == r.Code {
-			out = append(out, strings.Trim(s[:i-1], " "))
+			dst = append(dst, strings.Trim(s[:i-1], " "))
 			s = strings.TrimLeft(s[min(i+4, len(s)):], " ")
 			i = 0
 		}
 	}
-	return append(out, s)
+	return append(dst, s)
 }
 
 // takeStatus takes the enhanced code off the start of a line: the first one found is the reply's, and a later line's is
@@ -183,16 +219,18 @@ func (r *Reply) takeStatus(line string) string {
 
 // innerStatus finds an enhanced code within the text: one that stands alone or in brackets, and whose class agrees with
 // the basic code.
-func innerStatus(text string, code int) Status {
-	for i := range len(text) {
-		if text[i] != '4' && text[i] != '5' || code != 0 && int(text[i]-'0') != code/100 {
-			continue
-		}
-		if i > 0 && !strings.ContainsRune(" ([#:,", rune(text[i-1])) {
-			continue
-		}
-		if st, n := scanStatus(text[i:]); n > 0 {
-			return st
+func innerStatus(lines []string, code int) Status {
+	for _, text := range lines {
+		for i := range len(text) {
+			if text[i] != '4' && text[i] != '5' || code != 0 && int(text[i]-'0') != code/100 {
+				continue
+			}
+			if i > 0 && strings.IndexByte(" ([#:,", text[i-1]) < 0 {
+				continue
+			}
+			if st, n := scanStatus(text[i:]); n > 0 {
+				return st
+			}
 		}
 	}
 	return Status{}
@@ -200,16 +238,22 @@ func innerStatus(text string, code int) Status {
 
 // quotedStage reads the stage that an MTA named when it quoted a reply.
 func quotedStage(s string) Stage {
+	if _, command, ok := strings.Cut(s, "in reply to "); ok {
+		for _, q := range [...]struct {
+			text  string
+			stage Stage
+		}{
+			{"end of DATA", StageDot}, {"RCPT TO", StageRcpt}, {"MAIL FROM", StageMail}, {"DATA", StageData}, {"HELO", StageEHLO}, {"EHLO", StageEHLO},
+		} {
+			if strings.HasPrefix(command, q.text) {
+				return q.stage
+			}
+		}
+	}
 	for _, q := range [...]struct {
 		text  string
 		stage Stage
 	}{
-		{"in reply to end of DATA", StageDot},
-		{"in reply to RCPT TO", StageRcpt},
-		{"in reply to MAIL FROM", StageMail},
-		{"in reply to DATA", StageData},
-		{"in reply to HELO", StageEHLO},
-		{"in reply to EHLO", StageEHLO},
 		{"after RCPT TO:", StageRcpt},
 		{"after MAIL FROM:", StageMail},
 		{"after end of data:", StageDot},

@@ -112,9 +112,38 @@ func FuzzParseReply(f *testing.F) {
 	})
 }
 
+// A reply of printable ASCII costs the slice of its lines.
+func TestParseReplyAllocates(t *testing.T) {
+	for text, want := range map[string]float64{
+		"550-5.1.1 <a@example.com>: Recipient address rejected:\r\n550 5.1.1 User unknown in virtual mailbox table": 1,
+		"smtp; 550-5.7.26 a 550-5.7.26 b 550 5.7.26 c":                                                              1,
+		"550": 0,
+	} {
+		if got := testing.AllocsPerRun(100, func() { ParseReply(text) }); got > want {
+			t.Errorf("%q costs %v allocations, want %v", text, got, want)
+		}
+	}
+}
+
 func BenchmarkParseReply(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		ParseReply("550-5.1.1 <a@example.com>: Recipient address rejected:\r\n550 5.1.1 User unknown in virtual mailbox table")
+	}
+}
+
+// From the text of a log to the verdict.
+func BenchmarkParseAndClassify(b *testing.B) {
+	c := newBuiltin(b)
+	for name, text := range map[string]string{
+		"wire":   "550-5.1.1 <a@example.com>: Recipient address rejected:\r\n550 5.1.1 User unknown in virtual mailbox table",
+		"quoted": "host mx.example.com[192.0.2.1] said: 451 4.7.1 Greylisted, please try again in 300 seconds (in reply to RCPT TO command)",
+	} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				c.Classify("", ParseReply(text))
+			}
+		})
 	}
 }

@@ -35,11 +35,16 @@ func expandPhrase(phrase string) ([]string, error) {
 	}
 	out := make([]string, 0, len(alts))
 	for _, a := range alts {
-		a = strings.Join(strings.Fields(a), " ")
+		if !isPlain(a) {
+			a = strings.Join(strings.Fields(a), " ")
+		}
 		body, prefix := strings.CutSuffix(a, "*")
 		body, suffix := strings.CutPrefix(body, "*")
-		if want := strings.TrimSpace(string(appendNormal(nil, []string{body}))); !inNormalForm(body, want) {
-			return nil, fmt.Errorf("phrase %q is not in normal form: %q would be", a, want)
+		if !isPlain(body) {
+			want := strings.TrimSpace(string(appendNormal(nil, []string{body})))
+			if !inNormalForm(body, strings.TrimPrefix(want, string(normNobody)+" ")) {
+				return nil, fmt.Errorf("phrase %q is not in normal form: %q would be", a, want)
+			}
 		}
 		if !suffix {
 			body = " " + body
@@ -52,11 +57,25 @@ func expandPhrase(phrase string) ([]string, error) {
 	return out, nil
 }
 
+// isPlain reports whether s has words of small ASCII letters and digits only, apart by one space: most phrases have, and
+// are in normal form then.
+func isPlain(s string) bool {
+	before := byte(' ')
+	for i := range len(s) {
+		c := s[i]
+		if !isDigit(c) && (c < 'a' || c > 'z') && (c != ' ' || before == ' ') {
+			return false
+		}
+		before = c
+	}
+	return before != ' '
+}
+
 // inNormalForm reports whether body, which may have placeholders, is its own normal form.
 func inNormalForm(body, normal string) bool {
 	var words []string
 	for w := range strings.FieldsSeq(body) {
-		if w != string(normAddress) && w != string(normIP) {
+		if w != string(normAddress) && w != string(normIP) && w != string(normNobody) {
 			words = append(words, w)
 		}
 	}

@@ -37,7 +37,8 @@ func tiers() []Tier {
 //
 // Phrases (in Any, With, All and None) are held against the text in normal form: lower case; words of letters and digits,
 // apart by one space; apostrophes dropped ("doesnt"); Latin letters without their accents; an e-mail address or the
-// content of angle brackets that could be one is "@", an IPv4 address is "#". So "550 5.2.1 <a@example.com>: Mailbox-quota
+// content of angle brackets that could be one is "@", an IPv4 address is "#", and a text that begins with a colon, as if an
+// address had been left out, begins with ":". So "550 5.2.1 <a@example.com>: Mailbox-quota
 // exceeded!" has the text "@ mailbox quota exceeded". A phrase matches whole words. In a phrase, "*" at the start or the
 // end drops that: "greylist*". Braces stand for alternatives: "{user|mailbox|} unknown" is three phrases. Between two parts,
 // "~" stands for up to five words of any kind, "~0" to "~4" for fewer: "{user|mailbox} ~ {unknown|not found}".
@@ -66,7 +67,8 @@ type Rule struct {
 	All []string `json:"all,omitempty"`
 	// None lists phrases of which none may occur.
 	None []string `json:"none,omitempty"`
-	// Only lists words: the text must have no others. A text without words has none. Defaults to any text.
+	// Only lists words: the text must have no others. URLs, names of hosts, numbers and identifiers (eight or more letters and
+	// digits in a mix) do not count. A text without words has none. Defaults to any text.
 	Only []string `json:"only,omitempty"`
 
 	// Category and Scope are those of the verdict. Required.
@@ -80,7 +82,10 @@ type Rule struct {
 	// StageData and StageDot, where a reply is to all recipients at once, only a rule of TierToken or an enhanced code x.1.x
 	// does. Defaults to false.
 	Suppress bool `json:"suppress,omitempty"`
-	// Remedy is one sentence that tells the operator what to do. Defaults to none.
+	// Shadow lets the rule be tried without acting upon it: it decides nothing, and where it would have, the verdict tells what it
+	// would have been (Verdict.Shadow). A rule with the name of a built-in one leaves that in force. Defaults to false.
+	Shadow bool `json:"shadow,omitempty"`
+	// Remedy is one sentence that tells the operator what to do. Defaults to that of the category.
 	Remedy string `json:"remedy,omitempty"`
 	// Source says where the knowledge comes from: an RFC section, a postmaster page. Defaults to none.
 	Source string `json:"source,omitempty"`
@@ -106,6 +111,17 @@ func (s *Sample) UnmarshalJSON(b []byte) error {
 	}
 	type plain Sample // without this method
 	return strictJSON(b, (*plain)(s))
+}
+
+// phraseList is one of a rule's lists of phrases or words.
+type phraseList struct {
+	field   string
+	phrases *[]string
+}
+
+// lists are the rule's lists of phrases, and Only.
+func (r *Rule) lists() []phraseList {
+	return []phraseList{{"Any", &r.Any}, {"With", &r.With}, {"All", &r.All}, {"None", &r.None}, {"Only", &r.Only}}
 }
 
 // tier is Tier, or its default.
