@@ -55,8 +55,11 @@ func unwrap(local string) string {
 }
 
 // unSRS is the local-part that a forwarder has rewritten: "SRS0=HASH=TT=DOMAIN=LOCAL", or "SRS1=HASH=HOST==HASH=TT=DOMAIN=LOCAL" behind two of them. Its first
-// separator may be "=", "+" or "-".
+// separator may be "=", "+" or "-". Microsoft 365 puts its user before it: "user+SRS=HASH=TT=DOMAIN=LOCAL".
 func unSRS(local string) string {
+	if _, rest, ok := cutMiddle(local, "+srs="); ok {
+		local = "srs0=" + rest
+	}
 	if len(local) < 6 || !strings.EqualFold(local[:3], "SRS") || strings.IndexByte("=+-", local[4]) < 0 {
 		return local
 	}
@@ -89,7 +92,7 @@ func unSRS(local string) string {
 // back as it is. The signature is not checked: it is for who made it.
 func StripBATV(address string) string {
 	local, domain, ok := cut(address)
-	if !ok {
+	if !ok || !isPlain(local) {
 		return address
 	}
 	if inner := unBATV(local); inner != local {
@@ -104,17 +107,11 @@ func StripBATV(address string) string {
 // unBATV takes a BATV tag off a local-part.
 func unBATV(local string) string {
 	if rest, ok := cutFold(local, "prvs="); ok {
-		a, b, ok := strings.Cut(rest, "=")
-		if !ok {
-			a, b, ok = strings.Cut(rest, "/")
+		if i := strings.IndexAny(rest, "=/"); i > 0 && isBATVTag(rest[:i]) && i+1 < len(rest) {
+			return rest[i+1:]
 		}
-		switch {
-		case ok && isBATVTag(a) && b != "":
-			return b
-		case ok:
-			if i := strings.LastIndexAny(rest, "=/"); isBATVTag(rest[i+1:]) && i > 0 { // the older order
-				return rest[:i]
-			}
+		if i := strings.LastIndexAny(rest, "=/"); i > 0 && isBATVTag(rest[i+1:]) { // the older order
+			return rest[:i]
 		}
 	}
 	if rest, ok := cutFold(local, "btv1=="); ok {
@@ -136,6 +133,14 @@ func isBATVTag(s string) bool {
 		}
 	}
 	return true
+}
+
+// cutMiddle splits s at the first sep, which is in lower case, whatever the case of s.
+func cutMiddle(s, sep string) (before, after string, ok bool) {
+	if i := strings.Index(strings.ToLower(s), sep); i >= 0 && len(strings.ToLower(s)) == len(s) {
+		return s[:i], s[i+len(sep):], true
+	}
+	return s, "", false
 }
 
 func cutFold(s, prefix string) (rest string, ok bool) {
@@ -168,10 +173,20 @@ func ParseClassic(address string) (recipient string, ok bool) {
 		return "", false
 	}
 	host, err := domain.Canonical(host)
-	if err != nil || name == "" || !strings.Contains(host, ".") || strings.ContainsAny(name, " <>\"\t\r\n@") {
+	if err != nil || name == "" || len(name) > maxLocal || !strings.Contains(host, ".") || !isPlain(name) {
 		return "", false
 	}
 	return name + "@" + host, true
+}
+
+// isPlain reports whether a local-part needs no quotes: it is of printable ASCII without the specials of RFC 5322 section 3.2.3.
+func isPlain(local string) bool {
+	for i := range len(local) {
+		if c := local[i]; c <= ' ' || c >= 0x7f || strings.IndexByte(`"(),:;<>@[\]`, c) >= 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // afterReturn is what stands behind "-return-NUMBER-".

@@ -26,13 +26,16 @@ func TestOnTheWay(t *testing.T) {
 		"prvs=" + local + "=0123abcdef@b.example",
 		"btv1==0123abcdef==" + local + "@b.example",
 		"SRS0=HaSh=TT=b.example=prvs=0123ABCDEF=" + local + "@forward.example",
+		"anna+SRS=HaSh=TT=b.example=" + local + "@tenant.example",
+		"prvs=0123ABCDEF/" + local + "@b.example",
+		"SRS0=HaSh=TT=x.example=prvs=0123ABCDEF=SRS0=HaSh=TT=b.example=" + local + "@forward.example", // one within the other
 		local, // no domain
 	} {
 		if got, err := c.ParseAddressAt(noon, form); err != nil || got != "m/1" {
 			t.Errorf("%s: %q, %v", form, got, err)
 		}
 	}
-	for _, form := range []string{"", "@", "b-", "b-@b.example", "x" + address, "SRS0=a=b=c", "SRS2=a=b=c=" + local + "@x.example", strings.Repeat("a", 600) + address} {
+	for _, form := range []string{"", "@", "b-", "b-@b.example", "x" + address, "SRS0=a=b=c", "SRS2=a=b=c=" + local + "@x.example", address + strings.Repeat("a", 600)} {
 		if got, err := c.ParseAddressAt(noon, form); err == nil {
 			t.Errorf("%q gives %q", form, got)
 		}
@@ -41,18 +44,21 @@ func TestOnTheWay(t *testing.T) {
 
 func TestStripBATV(t *testing.T) {
 	for in, want := range map[string]string{
-		"prvs=4567890abc=anna@example.com":  "anna@example.com",
-		"prvs=anna=4567890abc@example.com":  "anna@example.com",
-		"prvs=4567890abc/anna@example.com":  "anna@example.com",
-		"btv1==456abc==anna@example.com":    "anna@example.com",
-		"anna@example.com":                  "anna@example.com",
-		"prvs=anna@example.com":             "prvs=anna@example.com",
-		"prvs=notatag=anna@example.com":     "prvs=notatag=anna@example.com",
-		"prvs=4567890abc=a=b@example.com":   "a=b@example.com",
-		"PRVS=4567890ABC=Anna@example.com":  "Anna@example.com",
-		"<prvs=4567890abc=a@example.com>":   "a@example.com",
-		"prvs=4567890abc=@example.com":      "prvs=4567890abc=@example.com",
-		"prvs=x4567890abc=anna@example.com": "prvs=x4567890abc=anna@example.com",
+		"prvs=4567890abc=anna@example.com":   "anna@example.com",
+		"prvs=anna=4567890abc@example.com":   "anna@example.com",
+		"prvs=4567890abc/anna@example.com":   "anna@example.com",
+		"btv1==456abc==anna@example.com":     "anna@example.com",
+		"anna@example.com":                   "anna@example.com",
+		"prvs=anna@example.com":              "prvs=anna@example.com",
+		"prvs=notatag=anna@example.com":      "prvs=notatag=anna@example.com",
+		"prvs=4567890abc=a=b@example.com":    "a=b@example.com",
+		"PRVS=4567890ABC=Anna@example.com":   "Anna@example.com",
+		"<prvs=4567890abc=a@example.com>":    "a@example.com",
+		"prvs=4567890abc=@example.com":       "prvs=4567890abc=@example.com",
+		"prvs=x4567890abc=anna@example.com":  "prvs=x4567890abc=anna@example.com",
+		"prvs=4567890abc/a=b@example.com":    "a=b@example.com",
+		"prvs=4567890abc=a\r\nb@example.com": "prvs=4567890abc=a\r\nb@example.com",
+		`"prvs=4567890abc=a b"@example.com`:  `"prvs=4567890abc=a b"@example.com`,
 	} {
 		if got := verp.StripBATV(in); got != want {
 			t.Errorf("%s: %s, want %s", in, got, want)
@@ -75,6 +81,9 @@ func TestParseClassic(t *testing.T) {
 		"bounce+anna=localhost@b.example":                 "",
 		"bounce+an na=example.com@b.example":              "",
 		"=example.com@b.example":                          "",
+		"b+a\x00b=example.com@b.example":                  "",
+		"b+a,b=example.com@b.example":                     "",
+		"b+" + strings.Repeat("a", 65) + "=example.com@b": "",
 	} {
 		if got, ok := verp.ParseClassic(in); got != want || ok != (want != "") {
 			t.Errorf("%s: %q, %v, want %q", in, got, ok, want)

@@ -27,7 +27,7 @@ var (
 type Key struct {
 	// ID names the key in tokens: one digit or lower-case letter.
 	ID string
-	// Secret is what only the host knows, at least 16 bytes.
+	// Secret is what only the host knows, at least 16 bytes. It is used for nothing else.
 	Secret []byte
 }
 
@@ -99,6 +99,11 @@ func New(cfg Config) (*Codec, error) {
 	if len(c.prefix) > 8 || !isAlnum(c.prefix[0]) || strings.Trim(c.prefix, digits+"wxyz-_=") != "" {
 		return nil, fmt.Errorf("verp: Config.Prefix: %q is not up to 8 lower-case letters, digits, \"-\", \"_\" and \"=\", a letter or digit first", c.prefix)
 	}
+	for _, taken := range []string{"srs", "prvs", "btv1"} { // would be taken for a forwarder's or a signer's
+		if strings.HasPrefix(c.prefix, taken) {
+			return nil, fmt.Errorf("verp: Config.Prefix: %q begins with %q, which others put before an address", c.prefix, taken)
+		}
+	}
 	if cfg.Lifetime == 0 {
 		cfg.Lifetime = 30 * day
 	}
@@ -141,7 +146,11 @@ func (c *Codec) appendToken(buf []byte, now time.Time, payload string) ([]byte, 
 		kind, size = asBase32, encoding.EncodedLen(len(payload))
 	}
 	if size > c.Max() {
-		return nil, fmt.Errorf("verp: the payload of %d bytes takes %d characters of a return path, which has room for %d", len(payload), size, c.Max())
+		most, kind := c.Max(), "lower-case letters, digits and -_./"
+		if size != len(payload) {
+			most, kind = encoding.DecodedLen(most), "other characters"
+		}
+		return nil, fmt.Errorf("verp: the payload has %d bytes; of %s a return path has room for %d", len(payload), kind, most)
 	}
 	buf = append(buf, kind, c.sign)
 	buf = appendDay(buf, now.Unix()/int64(day/time.Second)+c.days)

@@ -138,6 +138,15 @@ func TestSizes(t *testing.T) {
 			t.Errorf("%q: %v", id, err)
 		}
 	}
+	for _, id := range []string{"a..b", "a.", "a b", "Ä"} { // not as text
+		token, err := c.EncodeAt(noon, id)
+		if got, err2 := c.DecodeAt(noon, token); err != nil || err2 != nil || got != id || token[0] != 'x' {
+			t.Errorf("%q: %q, %q, %v, %v", id, token, got, err, err2)
+		}
+	}
+	if _, err := c.EncodeAt(noon, strings.Repeat("A", 27)); err == nil || !strings.Contains(err.Error(), "room for 26") {
+		t.Errorf("the error does not say what fits: %v", err)
+	}
 	for _, id := range []string{"", strings.Repeat("a", c.Max()+1), strings.Repeat("A", c.Max())} {
 		if token, err := c.EncodeAt(noon, id); err == nil {
 			t.Errorf("%q gives %q", id, token)
@@ -156,6 +165,8 @@ func TestConfig(t *testing.T) {
 		"Config.Prefix:":        {Keys: ok, Prefix: "-b"},
 		"Config.Prefix: \"b":    {Keys: ok, Prefix: "bbbbbbbbb"},
 		"Config.Lifetime":       {Keys: ok, Lifetime: 25 * time.Hour},
+		"Config.Lifetime: 878":  {Keys: ok, Lifetime: 3661 * 24 * time.Hour},
+		"Config.Prefix: \"srs":  {Keys: ok, Prefix: "srs0="},
 		"Config.Lifetime:":      {Keys: ok, Lifetime: -24 * time.Hour},
 	} {
 		if _, err := verp.New(cfg); err == nil || !strings.Contains(err.Error(), want) {
