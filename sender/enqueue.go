@@ -47,7 +47,7 @@ func (s *Sender) Enqueue(ctx context.Context, m Message) (Receipt, error) {
 		return Receipt{}, ErrStopped
 	}
 	defer s.calls.Done()
-	r, put, err := s.prepare(ctx, &m)
+	r, put, err := s.prepare(ctx, &m, s.cfg.Suppressions)
 	if err != nil || len(put.Deliveries) == 0 {
 		return r, err
 	}
@@ -93,7 +93,7 @@ var ErrNoTx = errors.New("sender: the queue has no transactions")
 // holds up all other writes until it ends: do not call Enqueue or Send within it. A message whose ID was accepted before leaves the transaction as it is, and gives a receipt that says Duplicate.
 // So a host that may have to repeat a transaction gives the message the same ID each time, made of its order's number, say; the queue
 // remembers IDs for as long as it keeps settled mail. The message is noticed within a second after the commit, by this Sender or another one on the same queue, and its EventAccepted comes then. What gates
-// refuse is told at once. Errors are those of Enqueue, and ErrNoTx.
+// refuse is told at once. A Gate that uses the same database needs a connection of its own while the transaction has one: see that the pool has enough. Errors are those of Enqueue, and ErrNoTx.
 func (s *Sender) EnqueueTx(ctx context.Context, tx *sql.Tx, m Message) (Receipt, error) {
 	q, ok := s.cfg.Queue.(TxQueue)
 	if !ok {
@@ -106,7 +106,7 @@ func (s *Sender) EnqueueTx(ctx context.Context, tx *sql.Tx, m Message) (Receipt,
 		return Receipt{}, ErrStopped
 	}
 	defer s.calls.Done()
-	r, put, err := s.prepare(ctx, &m)
+	r, put, err := s.prepare(ctx, &m, s.listIn(tx))
 	if err != nil || len(put.Deliveries) == 0 {
 		return r, err
 	}
@@ -123,7 +123,7 @@ func (s *Sender) EnqueueTx(ctx context.Context, tx *sql.Tx, m Message) (Receipt,
 
 // prepare checks a message and asks the gates: what is to be put, and the receipt for it. There are no deliveries if all recipients
 // were refused.
-func (s *Sender) prepare(ctx context.Context, m *Message) (Receipt, queue.Put, error) {
+func (s *Sender) prepare(ctx context.Context, m *Message, list Suppressions) (Receipt, queue.Put, error) {
 	st, err := s.streamOf(m)
 	if err != nil {
 		return Receipt{}, queue.Put{}, err
@@ -144,7 +144,7 @@ func (s *Sender) prepare(ctx context.Context, m *Message) (Receipt, queue.Put, e
 	put := queue.Put{ExpireAfter: st.ExpireAfter}
 	for _, to := range l.to {
 		address := to.String()
-		a, err := s.admit(ctx, st, address)
+		a, err := s.admitBy(ctx, list, st, address)
 		if err != nil {
 			return Receipt{}, put, fmt.Errorf("sender: gate: %w", err)
 		}

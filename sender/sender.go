@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/reputemail/repute/bounce"
+	"github.com/reputemail/repute/bounce/suppress"
 	"github.com/reputemail/repute/internal/keyed"
 	"github.com/reputemail/repute/sender/queue"
 	"github.com/reputemail/repute/sender/route"
@@ -40,6 +41,7 @@ type Sender struct {
 	pacerObserver PacerObserver
 	preparer      PacerPreparer
 	ledger        *warmup.Ledger // ours to close, or nil
+	ownList       *suppress.List // the list, unless the host has brought one
 	redact        redactor
 	hostname      string // for Message-ID
 
@@ -157,9 +159,10 @@ func (s *Sender) compose() (err error) {
 		c.Classifier = b
 	}
 	if c.Suppressions == nil {
-		if c.Suppressions, err = newSuppressions(c.Queue); err != nil {
+		if s.ownList, err = newSuppressions(c.Queue); err != nil {
 			return err
 		}
+		c.Suppressions = s.ownList
 	}
 	var table *throttle.Table
 	if c.Providers == nil || c.Throttle == nil {

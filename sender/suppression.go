@@ -2,6 +2,7 @@ package sender
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"time"
@@ -25,6 +26,21 @@ type Suppressions interface {
 type SuppressionStorer interface {
 	// SuppressionStore is where New keeps the list when Config.Suppressions is not set.
 	SuppressionStore() suppress.Store
+}
+
+// SuppressionTxStorer is the add-on of a SuppressionStorer by which EnqueueTx reads the list in the host's transaction. Without it, a host whose
+// transactions take all connections of the pool would wait for itself.
+type SuppressionTxStorer interface {
+	// SuppressionStoreTx is SuppressionStore as a transaction sees it. Only Get is called.
+	SuppressionStoreTx(tx *sql.Tx) suppress.Store
+}
+
+// listIn is the list of suppressed addresses as a transaction sees it; the list itself if it is the host's own, or kept elsewhere.
+func (s *Sender) listIn(tx *sql.Tx) Suppressions {
+	if q, ok := s.cfg.Queue.(SuppressionTxStorer); ok && s.ownList != nil {
+		return s.ownList.On(q.SuppressionStoreTx(tx))
+	}
+	return s.cfg.Suppressions
 }
 
 // SuppressionPruner is the add-on of Suppressions by which they forget what has no effect any more.
@@ -73,7 +89,7 @@ func (NoSuppressions) ObserveAt(context.Context, time.Time, suppress.Incident) (
 }
 
 // newSuppressions is the list for a host that brings none: beside the queue, where that can keep it.
-func newSuppressions(q Queue) (Suppressions, error) {
+func newSuppressions(q Queue) (*suppress.List, error) {
 	var store suppress.Store
 	if s, ok := q.(SuppressionStorer); ok {
 		store = s.SuppressionStore()
@@ -96,7 +112,12 @@ const checkedFor = time.Second
 
 // admit asks the list of suppressed addresses, and then the gates.
 func (s *Sender) admit(ctx context.Context, st *stream, address string) (a admission, err error) {
-	if a, err = s.checkList(ctx, st, address); err != nil || a.refusal != "" {
+	return s.admitBy(ctx, s.cfg.Suppressions, st, address)
+}
+
+// admitBy is admit by a view of the list.
+func (s *Sender) admitBy(ctx context.Context, list Suppressions, st *stream, address string) (a admission, err error) {
+	if a, err = s.checkList(ctx, list, st, address); err != nil || a.refusal != "" {
 		return a, err
 	}
 	return s.askGates(ctx, st, address, a)
@@ -111,8 +132,8 @@ func (s *Sender) admitAgain(ctx context.Context, st *stream, del *queue.Delivery
 }
 
 // checkList asks the list of suppressed addresses.
-func (s *Sender) checkList(ctx context.Context, st *stream, address string) (a admission, err error) {
-	entry, found, err := s.cfg.Suppressions.CheckAt(ctx, time.Now(), st.Name, address)
+func (s *Sender) checkList(ctx context.Context, list Suppressions, st *stream, address string) (a admission, err error) {
+	entry, found, err := list.CheckAt(ctx, time.Now(), st.Name, address)
 	switch {
 	case errors.Is(err, suppress.ErrAddress): // one that the list can know nothing of, such as an address literal
 	case err != nil:

@@ -51,6 +51,13 @@ func New(cfg Config) (*List, error) {
 	return &List{store: cfg.Store, rules: rules, key: slices.Clone(cfg.HashKey), fold: cfg.FoldSubaddress}, nil
 }
 
+// On is the same list by way of another store that has the same values: one that reads within a transaction, say.
+func (l *List) On(store Store) *List {
+	other := *l
+	other.store = store
+	return &other
+}
+
 // CheckAt tells whether mail of a stream to an address is suppressed, and by which entry: one for all streams rather than one for this. If it is
 // not, Entry.Strikes says how many strikes there are against it. An error is the store's or ErrAddress.
 func (l *List) CheckAt(ctx context.Context, now time.Time, stream, address string) (Entry, bool, error) {

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // MaxDeliveries is how many deliveries a message may have. A list that is longer is put as several messages.
@@ -40,8 +41,16 @@ func (p *Put) Validate() error {
 	case p.ExpireAfter < time.Second:
 		return fmt.Errorf("%w: ExpireAfter: %v is below a second", ErrInvalid, p.ExpireAfter)
 	}
+	for _, f := range []struct{ field, text string }{{"ID", p.Message.ID}, {"Stream", p.Message.Stream}, {"From", p.Message.From}} {
+		if !isText(f.text) {
+			return fmt.Errorf("%w: Message.%s: %q has a NUL or is not UTF-8", ErrInvalid, f.field, f.text)
+		}
+	}
 	for i := range p.Deliveries {
 		d := &p.Deliveries[i]
+		if !isText(d.Recipient) || !isText(d.Lane.Stream) || !isText(d.Lane.Domain) || !isText(d.Lane.Route) {
+			return fmt.Errorf("%w: Deliveries[%d]: Recipient or Lane has a NUL or is not UTF-8", ErrInvalid, i)
+		}
 		if d.MessageID != p.Message.ID {
 			return fmt.Errorf("%w: Deliveries[%d].MessageID: %q is not the message's ID", ErrInvalid, i, d.MessageID)
 		}
@@ -51,3 +60,6 @@ func (p *Put) Validate() error {
 	}
 	return nil
 }
+
+// isText reports whether every database can store s as text.
+func isText(s string) bool { return strings.IndexByte(s, 0) < 0 && utf8.ValidString(s) }

@@ -72,6 +72,10 @@ func (s *suite) invalid() {
 		"MessageID":   func(p *queue.Put) { p.Deliveries[0].MessageID = "other" },
 		"ID":          func(p *queue.Put) { p.Deliveries[1].ID = p.Deliveries[0].ID },
 		"ExpireAfter": func(p *queue.Put) { p.ExpireAfter = time.Millisecond },
+		"From":        func(p *queue.Put) { p.Message.From = "a\x00b@example.com" },
+		"Stream":      func(p *queue.Put) { p.Message.Stream = "\xff" },
+		"Recipient":   func(p *queue.Put) { p.Deliveries[1].Recipient = "\x00@example.com" },
+		"Lane":        func(p *queue.Put) { p.Deliveries[0].Lane.Domain = "\xff.example.com" },
 	} {
 		p := queue.Put{Message: &queue.Message{ID: "m", Recipients: 2}, ExpireAfter: time.Hour}
 		for n := range 2 {

@@ -46,10 +46,10 @@ func (q *Queue) Claim(ctx context.Context, c queue.Claim) (queue.Claimed, error)
 		}
 		return q.claimLane(ctx, w, c, lease, &out)
 	}
+	o.then = func() { q.news.lanesAre(lapsed) } // also when the caller has gone away
 	if err := q.writer.write(ctx, o); err != nil {
 		return queue.Claimed{}, err
 	}
-	q.news.lanesAre(lapsed)
 	if !c.Expired {
 		q.fetch(ctx, out.Deliveries)
 	}

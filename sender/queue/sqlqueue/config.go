@@ -23,7 +23,8 @@ type Config struct {
 	// Defaults to 7 days.
 	Retention time.Duration
 	// Poll is how often the queue looks for mail that came in transactions of the host's (PutTx). With Listen, a notification
-	// comes first and Poll only makes sure. At least a millisecond. Defaults to 250 milliseconds, with Listen to 5 seconds.
+	// comes first and Poll only makes sure: a connection that is broken and does not know it notifies of nothing. At least a millisecond. Defaults to 250 milliseconds, with Listen to
+	// 900.
 	Poll time.Duration
 	// Listen, if set, calls heard for each notification on a channel of PostgreSQL (LISTEN), until ctx ends or the connection breaks; it
 	// is called again then. It calls heard as soon as it listens, too. Package pgqueue has one for pgx. Defaults to polling.
@@ -56,7 +57,7 @@ func (c Config) withDefaults(postgres bool) (Config, error) {
 	} {
 		if *f.at == 0 {
 			if *f.at = f.def; f.name == "Poll" && c.Listen != nil {
-				*f.at = 5 * time.Second
+				*f.at = 900 * time.Millisecond
 			}
 		}
 		if *f.at < f.min {

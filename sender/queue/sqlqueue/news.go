@@ -30,6 +30,12 @@ const (
 	idleAfter = time.Hour
 )
 
+// firstPause and lastPause are how long Watch waits before it looks again when the database was out of order.
+const (
+	firstPause = 250 * time.Millisecond
+	lastPause  = 10 * time.Second
+)
+
 // news is what Watch has to tell.
 type news struct {
 	mu    sync.Mutex
@@ -109,6 +115,7 @@ func (q *Queue) Watch(ctx context.Context, tell func(queue.News)) error {
 	}
 	poll := time.NewTimer(0)
 	defer poll.Stop()
+	var pause time.Duration // while the database is out of order
 	for {
 		select {
 		case <-ctx.Done():
@@ -119,10 +126,14 @@ func (q *Queue) Watch(ctx context.Context, tell func(queue.News)) error {
 		case <-poll.C:
 		}
 		accepted, err := q.takeNews(ctx)
-		if err != nil && ctx.Err() == nil {
-			q.log.Error("queue cannot look for news", "err", err)
-		}
 		lanes, again := q.news.take(q.cfg.Poll, !q.d.postgres)
+		if err == nil || ctx.Err() != nil {
+			pause = 0
+		} else {
+			pause = min(max(firstPause, 2*pause), lastPause)
+			again = max(again, pause)
+			q.log.Error("queue cannot look for news", "again after", again, "err", err)
+		}
 		if len(accepted) > 0 || len(lanes) > 0 {
 			tell(queue.News{Accepted: accepted, Lanes: lanes})
 		}

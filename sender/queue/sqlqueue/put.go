@@ -3,6 +3,7 @@ package sqlqueue
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"time"
@@ -218,7 +219,8 @@ func (q *Queue) forget(ctx context.Context, w querier, seqs []int64) error {
 }
 
 // PutTx stores a message in a transaction of the host's: it is in the queue once the host commits, and never was there if the host rolls
-// back. A message ID that is known gives queue.ErrDuplicate and leaves the transaction usable. The transaction is one of the same
+// back. A message ID that is known gives queue.ErrDuplicate and leaves the transaction usable. With any other error nothing of the message is in the transaction; whether
+// that can go on then depends on the database. The transaction is one of the same
 // database. Who watches the queue (Watch) hears of the message soon after the commit. p.LeaseFor is not used.
 func (q *Queue) PutTx(ctx context.Context, tx *sql.Tx, p queue.Put) error {
 	if err := p.Validate(); err != nil {
@@ -228,25 +230,56 @@ func (q *Queue) PutTx(ctx context.Context, tx *sql.Tx, p queue.Put) error {
 	if q.isClosed() {
 		return queue.ErrClosed
 	}
-	one := &put{Put: p, nonce: newNonce()}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if !q.d.postgres { // SQLite ends a transaction in whose midst a statement is broken off, and what the host writes then would be outside of it
+		ctx = context.WithoutCancel(ctx)
+	}
 	h := hostTx{q, tx}
-	if err := q.insertMessages(ctx, h, []*put{one}); err != nil {
+	if _, err := h.exec(ctx, "SAVEPOINT repute_put"); err != nil {
 		return fmt.Errorf("sqlqueue: put in a transaction: %w", err)
+	}
+	err := q.putIn(ctx, h, p)
+	if err == nil || errors.Is(err, queue.ErrDuplicate) {
+		if _, failed := h.exec(ctx, "RELEASE SAVEPOINT repute_put"); failed != nil {
+			err = failed
+		}
+	}
+	if err == nil {
+		q.news.expect()
+		return nil
+	}
+	if errors.Is(err, queue.ErrDuplicate) {
+		return err
+	}
+	back, cancel := context.WithTimeout(context.WithoutCancel(ctx), statementTime)
+	defer cancel()
+	if _, failed := h.exec(back, "ROLLBACK TO SAVEPOINT repute_put"); failed != nil {
+		err = fmt.Errorf("%w; what was written of it cannot be taken back: %w", err, failed)
+	}
+	return fmt.Errorf("sqlqueue: put in a transaction: %w", err)
+}
+
+// putIn writes a message within a savepoint of the host's transaction.
+func (q *Queue) putIn(ctx context.Context, h hostTx, p queue.Put) error {
+	one := &put{Put: p, nonce: newNonce()}
+	if err := q.insertMessages(ctx, h, []*put{one}); err != nil {
+		return err
 	}
 	if one.seq == 0 {
 		return queue.ErrDuplicate
 	}
 	if err := q.insertRest(ctx, h, []*put{one}); err != nil {
-		return fmt.Errorf("sqlqueue: put in a transaction: %w", err)
+		return err
 	}
 	if _, err := h.exec(ctx, "INSERT INTO repute_news (message) VALUES (?)", one.seq); err != nil {
-		return fmt.Errorf("sqlqueue: put in a transaction: %w", err)
+		return err
 	}
 	if q.d.postgres {
 		if _, err := h.exec(ctx, "SELECT pg_notify('"+channel+"', '')"); err != nil {
-			return fmt.Errorf("sqlqueue: put in a transaction: %w", err)
+			return err
 		}
 	}
-	q.news.expect()
 	return nil
 }

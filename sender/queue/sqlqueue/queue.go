@@ -104,6 +104,7 @@ func Open(ctx context.Context, db *sql.DB, cfg Config) (*Queue, error) {
 		return nil, err
 	}
 	q.wg.Go(q.maintain)
+	q.wg.Go(q.pruneByTheClock)
 	if d.postgres {
 		q.wg.Go(q.keepAlive)
 	}
@@ -233,7 +234,23 @@ const (
 	pruneEvery      = time.Minute
 )
 
-// maintain does what has to be done by the clock, until Close: ending leases that ran out, pruning, moving SQLite's log into its file, gathering
+// pruneByTheClock forgets old messages, until Close. It may take minutes, and nothing else waits for it.
+func (q *Queue) pruneByTheClock() {
+	tick := time.NewTicker(pruneEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-q.closing:
+			return
+		case <-tick.C:
+		}
+		if err := q.Prune(q.life); err != nil && q.life.Err() == nil {
+			q.log.Error("queue cannot forget old messages", "err", err)
+		}
+	}
+}
+
+// maintain does what has to be done by the clock, until Close: ending leases that ran out, moving SQLite's log into its file, gathering
 // PostgreSQL's statistics.
 func (q *Queue) maintain() {
 	ctx := q.life
@@ -241,9 +258,8 @@ func (q *Queue) maintain() {
 	if q.d.postgres {
 		seldom = lapseEvery
 	}
-	lapse, prune := time.NewTicker(seldom), time.NewTicker(pruneEvery)
+	lapse := time.NewTicker(seldom)
 	defer lapse.Stop()
-	defer prune.Stop()
 	tick := time.NewTicker(checkpointEvery)
 	defer tick.Stop()
 	var seen int64 // transactions as of the last checkpoint
@@ -266,8 +282,6 @@ func (q *Queue) maintain() {
 			}
 		case <-lapse.C:
 			what, err = "end leases", q.lapse(ctx)
-		case <-prune.C:
-			what, err = "prune", q.Prune(ctx)
 		}
 		if err != nil && ctx.Err() == nil {
 			q.log.Error("queue cannot look after itself", "what", what, "err", err)

@@ -47,6 +47,30 @@ func (q *Queue) WarmupStore() (store warmup.Store, owner string) {
 // database have the same list.
 func (q *Queue) SuppressionStore() suppress.Store { return q.State(KindSuppression) }
 
+// SuppressionStoreTx is SuppressionStore as a transaction of the host's sees it: Get reads in the transaction, and needs no connection beside it.
+func (q *Queue) SuppressionStoreTx(tx *sql.Tx) suppress.Store {
+	return txState{q.State(KindSuppression), hostTx{q, tx}}
+}
+
+// txState is a State of which a transaction reads.
+type txState struct {
+	*State
+	h hostTx
+}
+
+// Get returns the value of a name, or nil, as the transaction sees it.
+func (s txState) Get(ctx context.Context, name string) ([]byte, error) {
+	var value []byte
+	err := s.q.one(ctx, s.h, "SELECT value FROM repute_state WHERE kind = ? AND name = ?", []any{string(s.kind), name}, &value)
+	if err == sql.ErrNoRows {
+		return nil, nil
+	}
+	if err == nil && value == nil {
+		value = []byte{}
+	}
+	return value, err
+}
+
 // Get returns the value of a name, or nil.
 func (s *State) Get(ctx context.Context, name string) ([]byte, error) {
 	value, _, err := s.read(ctx, name)
