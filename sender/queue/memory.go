@@ -44,7 +44,8 @@ type memMessage struct {
 type record struct {
 	Delivery
 	seq   int64
-	held  int64         // the latest lease, unless it ran out
+	held   int64         // the latest lease
+	lapsed bool          // it ran out, and nobody else has had the delivery since
 	slot  [numHeaps]int // index in the heap of that kind, or -1
 	owner *memLane
 }
@@ -181,6 +182,10 @@ func (q *Memory) Settle(ctx context.Context, batch []Settlement) (lost []string,
 	now := time.Now()
 	for _, s := range batch {
 		r := q.records[s.ID]
+		if r != nil && r.lapsed && r.held == s.Lease { // late, but not too late
+			q.unwait(r)
+			q.hold(r, r.held, now)
+		}
 		if r == nil || r.State != InFlight || r.Lease != s.Lease {
 			if r == nil || r.State != s.State || r.held != s.Lease { // else it was made already
 				lost = append(lost, s.ID)
@@ -295,8 +300,13 @@ func (r *record) claimed(now time.Time) Delivery {
 // take leases r, which stands in no heap of its lane.
 func (q *Memory) take(r *record, until time.Time) {
 	q.lease++
-	r.Lease, r.State, r.Due = q.lease, InFlight, until
-	r.held = r.Lease
+	q.hold(r, q.lease, until)
+}
+
+// hold puts r under a lease.
+func (q *Memory) hold(r *record, lease int64, until time.Time) {
+	r.Lease, r.State, r.Due = lease, InFlight, until
+	r.held, r.lapsed = lease, false
 	r.owner.inFlight++
 	heap.Push(&q.leased, r)
 }
@@ -317,7 +327,7 @@ func (q *Memory) reclaim(now time.Time) {
 	for q.leased.Len() > 0 && !q.leased.items[0].Due.After(now) {
 		r := heap.Pop(&q.leased).(*record)
 		r.owner.inFlight--
-		r.State, r.Lease, r.held = Waiting, 0, 0
+		r.State, r.Lease, r.lapsed = Waiting, 0, true
 		heap.Push(&r.owner.waiting, r)
 		if r.slot[heapExpiry] < 0 {
 			heap.Push(&q.expiry, r)

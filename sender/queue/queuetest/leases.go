@@ -91,6 +91,23 @@ func (s *suite) lostLease() {
 	}
 }
 
+func (s *suite) lateSettlement() {
+	other := queue.Lane{Stream: "news", Domain: "example.net"}
+	for _, state := range []queue.State{queue.Waiting, queue.InFlight, queue.Delivered} {
+		p := s.put(1, func(p *queue.Put) { p.LeaseFor = time.Second })
+		d := p.Deliveries[0]
+		time.Sleep(1100 * time.Millisecond)
+		s.none(other) // whoever looks for something else must not lose it
+		for range 2 {
+			s.settle(0, queue.Settlement{ID: d.ID, Lease: d.Lease, State: state, After: time.Hour, Began: true})
+		}
+		if got := s.state(d.ID); got.State != state || got.Attempts < 1 || state != queue.InFlight && got.Attempts != 1 {
+			s.Errorf("%s, after its lease ran out: %s, %d attempts", state, got.State, got.Attempts)
+		}
+	}
+	s.none(lane)
+}
+
 func (s *suite) settledAgain() {
 	s.put(1, nil)
 	for _, state := range []queue.State{queue.Waiting, queue.Delivered} {

@@ -67,6 +67,7 @@ var cases = []struct {
 	{"a lease runs out", (*suite).leaseRunsOut},
 	{"a lease is renewed", (*suite).renewed},
 	{"a lost lease settles nothing", (*suite).lostLease},
+	{"a settlement that is late counts until another one has the delivery", (*suite).lateSettlement},
 	{"a settlement that is repeated is made once", (*suite).settledAgain},
 	{"a wait is not an attempt", (*suite).waitIsNoAttempt},
 	{"a retry waits in its lane", (*suite).retry},

@@ -137,9 +137,10 @@ func (q *Queue) lease(ctx context.Context, w *conn, c queue.Claim, lease int64, 
 	})
 }
 
-// lapsed is what becomes of a lease that nobody ended: the delivery is ready again at once. When that happens to it for the fourth time in a row it may
+// lapsed is what becomes of a lease that nobody ended: the delivery is ready again at once. Its number stays, so that whoever held it can still settle it until
+// somebody else is given the delivery: losses, which a settlement sets to 0, says that it may. When that happens to it for the fourth time in a row it may
 // be what brings processes down, so it waits then, from ten seconds up to a quarter of an hour.
-const lapsed = `state = CASE WHEN losses < 3 THEN 0 ELSE 1 END, lease = 0, losses = losses + 1,
+const lapsed = `state = CASE WHEN losses < 3 THEN 0 ELSE 1 END, losses = losses + 1,
 	due = {now} + CASE WHEN losses < 3 THEN 0 WHEN losses > 9 THEN 900000000 ELSE {min}(900000000, 10000000 << (losses - 3)) END`
 
 // reclaimSome ends leases that ran out, unless somebody looked for them a moment ago. It returns the lanes of what is ready again, of which to tell

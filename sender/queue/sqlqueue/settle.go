@@ -167,7 +167,7 @@ func (q *Queue) settleRows(ctx context.Context, w querier, rows []*settleRow) er
 					history = CASE WHEN v.more = 1 AND records >= 10 THEN substr(history, {pos}(history, '
 ') + 1) ELSE history END || v.record,
 					records = {min}(records + v.more, 10)
-				FROM v WHERE seq = v.item AND lease = v.held AND state - 2 = 0` + bound + " RETURNING seq"
+				FROM v WHERE seq = v.item AND lease = v.held AND (state - 2 = 0 OR state - 2 < 0 AND losses > 0)` + bound + " RETURNING seq"
 		}), args...)
 		return scan(rows, err, func(rows *sql.Rows) error {
 			var seq int64
@@ -265,7 +265,7 @@ func (q *Queue) confirm(ctx context.Context, w querier, s *settle) error {
 			continue
 		}
 		var state int
-		err := q.one(ctx, w, "SELECT state FROM repute_delivery WHERE seq = ? AND lease = ?", []any{r.seq, r.Lease}, &state)
+		err := q.one(ctx, w, "SELECT state FROM repute_delivery WHERE seq = ? AND lease = ? AND losses = 0", []any{r.seq, r.Lease}, &state)
 		if err != nil && err != sql.ErrNoRows {
 			return err
 		}
