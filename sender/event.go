@@ -32,6 +32,8 @@ const (
 	EventReturned EventType = "returned"
 	// EventComplained: a recipient complained about a message that was delivered.
 	EventComplained EventType = "complained"
+	// EventUnsubscribed: a recipient asked, by mail, to be sent no more of the stream.
+	EventUnsubscribed EventType = "unsubscribed"
 	// EventPathClosed: a path was closed to all mail (Path, Wait); EventPathOpened: it may carry mail again.
 	EventPathClosed EventType = "path-closed"
 	EventPathOpened EventType = "path-opened"
@@ -74,7 +76,7 @@ type Event struct {
 	QueueTime time.Duration `json:"queue_time,omitempty"`
 	// Reason says why in words, where there is no reply: the gate's refusal, the type of a complaint.
 	Reason string `json:"reason,omitempty"`
-	// Report is the ID of the report that came in, for EventReturned and EventComplained.
+	// Report is the ID of the report that came in, for EventReturned, EventComplained and EventUnsubscribed.
 	Report string `json:"report,omitempty"`
 	// Unverified says that such a report is tied to no delivery of ours: anybody may have made it up, and nothing follows from it.
 	Unverified bool `json:"unverified,omitempty"`

@@ -20,7 +20,9 @@ import (
 //     complaint counts for the suppressions, for the statistics and the warm-up of the path that it went, and is an event.
 //   - A failure of another address than the one we wrote to, since it was forwarded, suppresses nobody at once; it counts as a strike.
 //   - A complaint without a token, but authentic, counts for the addresses that it names.
-//   - All other reports are a stranger's word: they are events with Unverified, and change nothing.
+//   - A wish to be sent no more (a feedback report of the type opt-out) is the event EventUnsubscribed, and no complaint.
+//   - Of the reports about one delivery only the first return, the first complaint and the first such wish count and are told, as far as this process remembers.
+//   - All other reports are a stranger's word: each is one event with Unverified, and changes nothing.
 //
 // The delivery's own state stays: for the queue it was delivered. Automatic answers, and news that are no failures, lead to nothing. Report may
 // be called before Start and from anywhere. An error is that of the queue or the suppressions, or ctx's: call it again then, with the same
@@ -53,17 +55,30 @@ func (s *Sender) Report(ctx context.Context, r bounce.Report) error {
 	} else {
 		told = s.complained(&r, del, now)
 	}
+	var failed error
 	for i := range told { // first what may fail, so that a report which comes again is not counted twice
 		if t := &told[i]; t.incident.Kind != "" {
-			if _, _, err := s.cfg.Suppressions.ObserveAt(ctx, now, t.incident); err != nil {
-				return fmt.Errorf("sender: report: suppressions: %w", err)
+			if _, _, err := s.cfg.Suppressions.ObserveAt(ctx, now, t.incident); err != nil && !errors.Is(err, suppress.ErrAddress) {
+				failed = fmt.Errorf("sender: report: suppressions: %w", err)
 			}
 		}
 	}
+	if failed != nil {
+		return failed
+	}
 	for i := range told {
-		s.tellLate(ctx, &told[i])
+		if e := &told[i].event; e.DeliveryID == "" || s.firstLate(e, now) {
+			s.tellLate(ctx, &told[i])
+		}
 	}
 	return nil
+}
+
+// firstLate reports whether nothing of the kind was told of the delivery before.
+func (s *Sender) firstLate(e *Event, now time.Time) bool {
+	first := false
+	s.late.GetOrCreate(now, string(e.Type)+" "+e.DeliveryID, func() struct{} { first = true; return struct{}{} })
+	return first
 }
 
 // lateResult is what a report says about one recipient.
@@ -105,26 +120,21 @@ func (s *Sender) lateEvent(typ EventType, r *bounce.Report, del *queue.Delivery,
 
 // returned is what a bounce says. Tied to a delivery it is about that one recipient, whatever else it names.
 func (s *Sender) returned(r *bounce.Report, del *queue.Delivery, now time.Time) []lateResult {
-	var out []lateResult
 	var failed *bounce.Record
 	for i := range r.Records {
 		rec := &r.Records[i]
-		if rec.Action != bounce.ActionFailed {
-			continue
-		}
-		if del == nil {
-			e := s.lateEvent(EventReturned, r, nil, now)
-			e.Recipient = s.redact.recipient("", rec.Address())
-			e.Reply, e.Verdict = s.redact.reply(rec.Reply, rec.Address()), rec.Verdict
-			out = append(out, lateResult{event: e})
-			continue
-		}
-		if failed == nil || sameAddress(rec, del.Recipient) {
+		if rec.Action == bounce.ActionFailed && (failed == nil || del != nil && sameAddress(rec, del.Recipient)) {
 			failed = rec
 		}
 	}
-	if del == nil || failed == nil {
-		return out
+	if failed == nil {
+		return nil
+	}
+	if del == nil { // a stranger may name thousands: one event tells of the first
+		e := s.lateEvent(EventReturned, r, nil, now)
+		e.Recipient = s.redact.recipient("", failed.Address())
+		e.Reply, e.Verdict = s.redact.reply(failed.Reply, failed.Address()), failed.Verdict
+		return []lateResult{{event: e}}
 	}
 	e := s.lateEvent(EventReturned, r, del, now)
 	v := failed.Verdict
@@ -136,38 +146,51 @@ func (s *Sender) returned(r *bounce.Report, del *queue.Delivery, now time.Time) 
 	if v.Scope == bounce.ScopeRecipient {
 		late.incident = suppress.Incident{ID: r.ID, Stream: del.Lane.Stream, Address: del.Recipient, Kind: suppress.Bounced, Late: true, Verdict: v}
 	}
-	return append(out, late)
+	return []lateResult{late}
 }
 
 // sameAddress reports whether a record is about the address that we wrote to.
 func sameAddress(rec *bounce.Record, recipient string) bool {
-	return strings.EqualFold(bounce.CleanAddress(rec.Recipient), recipient) || strings.EqualFold(bounce.CleanAddress(rec.Original), recipient)
+	for _, a := range [2]string{rec.Recipient, rec.Original} {
+		if to, err := parseMailbox(bounce.CleanAddress(a)); err == nil && strings.EqualFold(to.String(), recipient) {
+			return true
+		}
+	}
+	return false
 }
 
-// complained is what a complaint says.
+// maxNamed is of how many recipients that an authentic complaint names it is an event.
+const maxNamed = 100
+
+// complained is what a complaint says, or a wish to be sent no more.
 func (s *Sender) complained(r *bounce.Report, del *queue.Delivery, now time.Time) []lateResult {
+	typ, kind := EventComplained, suppress.Complained
+	if strings.HasPrefix(r.Feedback, "opt-out") {
+		typ, kind = EventUnsubscribed, suppress.Unsubscribed
+	}
 	if del != nil {
 		return []lateResult{{
-			event:    s.lateEvent(EventComplained, r, del, now),
-			incident: suppress.Incident{ID: r.ID, Stream: del.Lane.Stream, Address: del.Recipient, Kind: suppress.Complained},
+			event:    s.lateEvent(typ, r, del, now),
+			incident: suppress.Incident{ID: r.ID, Stream: del.Lane.Stream, Address: del.Recipient, Kind: kind},
 		}}
 	}
+	if !r.Authentic { // a stranger may name thousands
+		return []lateResult{{event: s.lateEvent(typ, r, nil, now)}}
+	}
 	var out []lateResult
-	for i := range r.Records {
+	for i := range r.Records[:min(len(r.Records), maxNamed)] {
 		address := bounce.CleanAddress(r.Records[i].Address())
 		to, err := parseMailbox(address)
 		if err != nil { // left out, or made unreadable by the reporter (RFC 6590)
 			continue
 		}
-		late := lateResult{event: s.lateEvent(EventComplained, r, nil, now)}
+		late := lateResult{event: s.lateEvent(typ, r, nil, now)}
 		late.event.Recipient, late.event.Domain = s.redact.recipient("", to.String()), to.domain
-		if r.Authentic {
-			late.incident = suppress.Incident{ID: r.ID + " " + itoa(i), Address: to.String(), Kind: suppress.Complained}
-		}
+		late.incident = suppress.Incident{ID: r.ID + " " + itoa(i), Address: to.String(), Kind: kind}
 		out = append(out, late)
 	}
 	if len(out) == 0 {
-		out = append(out, lateResult{event: s.lateEvent(EventComplained, r, nil, now)})
+		out = append(out, lateResult{event: s.lateEvent(typ, r, nil, now)})
 	}
 	return out
 }
@@ -176,7 +199,7 @@ func (s *Sender) complained(r *bounce.Report, del *queue.Delivery, now time.Time
 func (s *Sender) tellLate(ctx context.Context, t *lateResult) {
 	e := &t.event
 	if !e.Unverified {
-		if r := s.routes[e.Path.Route]; r != nil && r.warming && s.isRunning() && s.pacerObserver != nil {
+		if r := s.routes[e.Path.Route]; r != nil && r.warming && s.isRunning() && s.pacerObserver != nil && e.Type != EventUnsubscribed {
 			outcome := warmup.Complained
 			if e.Type == EventReturned {
 				outcome = outcomeOf(e.Verdict)

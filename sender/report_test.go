@@ -3,6 +3,7 @@ package sender_test
 import (
 	"context"
 	"errors"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -68,7 +69,7 @@ func TestReturnedMailSuppresses(t *testing.T) {
 		}
 		time.Sleep(time.Second)
 		events := w.of(sender.EventReturned)
-		if len(events) == 0 || events[0].DeliveryID != id || events[0].Unverified || events[0].Path.Route != "direct" || events[0].Recipient.Address != "anna@example.com" || events[0].Report != "r1" {
+		if len(events) != 1 || events[0].DeliveryID != id || events[0].Unverified || events[0].Path.Route != "direct" || events[0].Recipient.Address != "anna@example.com" || events[0].Report != "r1" {
 			t.Fatalf("events: %+v", events)
 		}
 		for _, stream := range []string{"transactional", "marketing"} {
@@ -78,7 +79,7 @@ func TestReturnedMailSuppresses(t *testing.T) {
 		}
 		stats, err := s.Stats(context.Background())
 		w.must(err)
-		if p := stats.Paths[0]; p.Returned == 0 || p.Delivered != 1 || p.Bounced != 0 {
+		if p := stats.Paths[0]; p.Returned != 1 || p.Delivered != 1 || p.Bounced != 0 {
 			t.Errorf("path: %+v", p)
 		}
 		if got, err := s.Explain(context.Background(), id); err != nil || got[0].State != queue.Delivered {
@@ -144,6 +145,127 @@ func TestReportsThatSuppressNobody(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestOneDeliveryCountsOnce: whoever has one token cannot make up more than one complaint and one return.
+func TestOneDeliveryCountsOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.mx("example.com", sendertest.ServerConfig{})
+		s := w.start(w.config())
+		id := w.sent(s, note("anna@example.com"))
+		for i := range 20 {
+			w.must(s.Report(context.Background(), bounce.Report{ID: strconv.Itoa(i), Kind: bounce.KindFeedback, Feedback: "abuse", Complaint: true, Delivery: id}))
+			w.must(s.Report(context.Background(), returned("r"+strconv.Itoa(i), id, "anna@example.com", blocked)))
+		}
+		time.Sleep(time.Second)
+		stats, err := s.Stats(context.Background())
+		w.must(err)
+		if p := stats.Paths[0]; p.Returned != 1 || p.Complained != 1 {
+			t.Errorf("path: %+v", p)
+		}
+	})
+}
+
+// TestStrangersCannotFlood: a report that names thousands is one event.
+func TestStrangersCannotFlood(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		s := w.start(w.config())
+		r := bounce.Report{ID: "r", Kind: bounce.KindBounce}
+		for i := range 5000 {
+			r.Records = append(r.Records, bounce.Record{Recipient: "a" + strconv.Itoa(i) + "@example.com", Action: bounce.ActionFailed, Verdict: dead})
+		}
+		w.must(s.Report(context.Background(), r))
+		r.ID, r.Kind, r.Complaint = "c", bounce.KindFeedback, true
+		w.must(s.Report(context.Background(), r))
+		time.Sleep(time.Second)
+		if n := len(w.of(sender.EventReturned, sender.EventComplained)); n != 2 {
+			t.Errorf("%d events", n)
+		}
+	})
+}
+
+// TestReportsAboutOddAddresses: another form of the same domain is the same; one that the list cannot hold is told and stops nothing.
+func TestReportsAboutOddAddresses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.mx("xn--bcher-kva.example", sendertest.ServerConfig{})
+		s := w.start(w.config())
+		id := w.sent(s, note("anna@b\u00fccher.example"))
+		w.must(s.Report(context.Background(), returned("r", id, "Anna@B\u00fccher.example", dead)))
+		if why := w.refused(s, "", "anna@xn--bcher-kva.example"); !strings.Contains(why, "dead") {
+			t.Errorf("the address in U-labels: %q", why)
+		}
+		w.must(s.Report(context.Background(), bounce.Report{ID: "c", Kind: bounce.KindFeedback, Complaint: true, Authentic: true, Records: []bounce.Record{
+			{Recipient: "a@[192.0.2.1]"}, {Recipient: "otto@example.com"},
+		}}))
+		if why := w.refused(s, "", "otto@example.com"); !strings.Contains(why, "complaint") {
+			t.Errorf("the one behind a literal: %q", why)
+		}
+		time.Sleep(time.Second)
+		if n := len(w.of(sender.EventComplained)); n != 2 {
+			t.Errorf("%d events", n)
+		}
+	})
+}
+
+// TestUnsubscribedByMail is no complaint.
+func TestUnsubscribedByMail(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.mx("example.com", sendertest.ServerConfig{})
+		s := w.start(twoStreams(w.config()))
+		id := w.sent(s, note("anna@example.com"))
+		w.must(s.Report(context.Background(), bounce.Report{ID: "u", Kind: bounce.KindFeedback, Feedback: "opt-out", Complaint: true, Delivery: id}))
+		if why := w.refused(s, "transactional", "anna@example.com"); !strings.Contains(why, "unsubscribe") {
+			t.Errorf("refused: %q", why)
+		}
+		if why := w.refused(s, "marketing", "anna@example.com"); why != "" {
+			t.Errorf("the other stream: %q", why)
+		}
+		time.Sleep(time.Second)
+		stats, err := s.Stats(context.Background())
+		w.must(err)
+		if p := stats.Paths[0]; p.Complained != 0 || len(w.of(sender.EventUnsubscribed)) != 1 {
+			t.Errorf("path: %+v", p)
+		}
+	})
+}
+
+// TestDeadAddressSurvivesABusyList: what the list could not take at once it takes later.
+func TestDeadAddressSurvivesABusyList(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.mx("example.com", sendertest.ServerConfig{Script: sendertest.UnknownUsers(sendertest.AnyOf("dead@example.com"))})
+		list := &busyList{Suppressions: newList(t), fails: 3}
+		cfg := w.config()
+		cfg.Suppressions = list
+		s := w.start(cfg)
+		wantOutcome(t, w.send(s, note("dead@example.com")), queue.Bounced, bounce.BadMailbox)
+		time.Sleep(time.Minute)
+		if why := w.refused(s, "", "dead@example.com"); !strings.Contains(why, "dead") {
+			t.Errorf("refused: %q", why)
+		}
+	})
+}
+
+// busyList fails some times.
+type busyList struct {
+	sender.Suppressions
+	mu    sync.Mutex
+	fails int
+}
+
+func (b *busyList) ObserveAt(ctx context.Context, now time.Time, i suppress.Incident) (suppress.Entry, bool, error) {
+	b.mu.Lock()
+	b.fails--
+	fail := b.fails >= 0
+	b.mu.Unlock()
+	if fail {
+		return suppress.Entry{}, false, errors.New("deadlock, try again")
+	}
+	return b.Suppressions.ObserveAt(ctx, now, i)
 }
 
 func TestComplaintsAreForTheirStream(t *testing.T) {

@@ -51,6 +51,7 @@ type Sender struct {
 	stats    *stats
 	waiters  *waiters
 	signed   *keyed.Map[string, *signature]
+	late     *keyed.Map[string, struct{}]  // what reports have told, by kind and delivery
 	checked  *keyed.Map[string, admission] // by delivery: what the list said a moment ago
 
 	arriving arrivals
@@ -95,6 +96,9 @@ type signature struct {
 // maxSignatures is how many signatures of messages to several recipients are kept.
 const maxSignatures = 1024
 
+// maxLate is how many late results are remembered, so that each counts once.
+const maxLate = 100_000
+
 // maxChecked is of how many deliveries the answer of the list of suppressed addresses is kept for a moment.
 const maxChecked = 4096
 
@@ -109,6 +113,7 @@ func New(cfg Config) (*Sender, error) {
 		cfg: cfg, log: cfg.Logger, redact: newRedactor(cfg.HashKey, cfg.PlainAddresses),
 		routes: map[string]*routeInfo{}, stats: newStats(), waiters: newWaiters(), events: newEmitter(cfg.Observer),
 		signed:  keyed.New(keyed.Config[string, *signature]{Max: maxSignatures, Idle: time.Hour}),
+		late:    keyed.New(keyed.Config[string, struct{}]{Max: maxLate}),
 		checked: keyed.New(keyed.Config[string, admission]{Max: maxChecked, Idle: checkedFor}),
 		stop:    make(chan struct{}), stopped: make(chan struct{}),
 	}

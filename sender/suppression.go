@@ -184,12 +184,28 @@ func (s *Sender) suppress(ctx context.Context, e *Event, dead bool) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), suppressTime)
 	defer cancel()
 	if i, ok := incidentOf(e); ok {
-		if _, _, err := s.cfg.Suppressions.ObserveAt(ctx, e.Time, i); err != nil && !errors.Is(err, suppress.ErrAddress) {
-			s.log.Error("suppressions do not take what became of a delivery", "recipient", e.Recipient, "err", err)
-		}
+		s.observe(ctx, e, i)
 	}
 	if dead {
 		s.tellGates(ctx, e)
+	}
+}
+
+// observe tells the list of an incident, again and again until ctx ends: a dead address must not be forgotten because the database was busy.
+func (s *Sender) observe(ctx context.Context, e *Event, i suppress.Incident) {
+	for pause := 10 * time.Millisecond; ; pause = min(2*pause, queueRetry) {
+		_, _, err := s.cfg.Suppressions.ObserveAt(ctx, e.Time, i)
+		if err == nil || errors.Is(err, suppress.ErrAddress) {
+			return
+		}
+		s.log.Error("suppressions do not take what became of a delivery", "recipient", e.Recipient, "again after", pause, "err", err)
+		wait := time.NewTimer(pause)
+		select {
+		case <-ctx.Done():
+			wait.Stop()
+			return
+		case <-wait.C:
+		}
 	}
 }
 

@@ -43,11 +43,11 @@ type memMessage struct {
 // in leased, and in expiry.
 type record struct {
 	Delivery
-	seq   int64
+	seq    int64
 	held   int64         // the latest lease
 	lapsed bool          // it ran out, and nobody else has had the delivery since
-	slot  [numHeaps]int // index in the heap of that kind, or -1
-	owner *memLane
+	slot   [numHeaps]int // index in the heap of that kind, or -1
+	owner  *memLane
 }
 
 type memLane struct {
