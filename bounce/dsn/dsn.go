@@ -39,7 +39,7 @@ type Notification struct {
 	EnvelopeID string
 	// ArrivalDate is when the reporting host took the message, or zero.
 	ArrivalDate time.Time
-	// Recipients are those of whom it tells, each once, up to 10,000; Dropped counts those beyond that.
+	// Recipients are those of whom it tells, each once, up to 10,000; Dropped counts those beyond that, as far as they are read.
 	Recipients []Recipient
 	Dropped    int
 	// Original is what it returns of the message.
@@ -50,7 +50,7 @@ type Notification struct {
 type Original struct {
 	// MessageID is without angle brackets. Empty, like the others, when the field is not there.
 	MessageID string
-	// From, To and Subject are the fields, decoded. ReturnPath is an address.
+	// From, To and Subject are the fields, decoded and without control characters. ReturnPath is an address.
 	From, To, Subject, ReturnPath string
 
 	header entity.Header
@@ -62,9 +62,17 @@ func (o Original) Field(name string) []string { return o.header.Values(name) }
 // newOriginal reads a header.
 func newOriginal(h entity.Header) Original {
 	return Original{
-		MessageID: strings.Trim(strings.TrimSpace(h.Raw("Message-ID")), "<>"), From: h.Get("From"), To: h.Get("To"), Subject: h.Get("Subject"),
-		ReturnPath: bounce.CleanAddress(h.Raw("Return-Path")), header: h,
+		MessageID: clean(strings.Trim(strings.TrimSpace(h.Raw("Message-ID")), "<>")), From: clean(h.Get("From")), To: clean(h.Get("To")), Subject: clean(h.Get("Subject")),
+		ReturnPath: clean(bounce.CleanAddress(h.Raw("Return-Path"))), header: h,
 	}
+}
+
+// clean is v without control characters, which encoded words can hide, and as UTF-8.
+func clean(v string) string {
+	if isClean(v) {
+		return v
+	}
+	return strings.Map(printable, toUTF8(v))
 }
 
 // Recipient is what a notification says about one recipient.
@@ -120,10 +128,20 @@ func Read(m *entity.Part) *Notification {
 	return freeForm(m)
 }
 
-// add puts a recipient in, or adds what it says to what was said about the same one before.
+// add puts a recipient in, or adds what it says to what was said about the same one before. It is the same by both addresses, or by the final one
+// where only one of two records tells the original.
 func (n *Notification) add(r Recipient, index map[string]int) {
-	key := strings.ToLower(r.Final + "\n" + r.Original)
-	if i, ok := index[key]; ok {
+	if r.Final == "" || !isClean(r.Final) {
+		return
+	}
+	final := strings.ToLower(r.Final)
+	both := final + "\n" + strings.ToLower(r.Original)
+	i, ok := index[both]
+	if first, has := index[final]; !ok && has && (r.Original == "" || n.Recipients[first].Original == "") {
+		i, ok = first, true
+		index[both] = first
+	}
+	if ok {
 		n.Recipients[i].merge(r)
 		return
 	}
@@ -131,7 +149,10 @@ func (n *Notification) add(r Recipient, index map[string]int) {
 		n.Dropped++
 		return
 	}
-	index[key] = len(n.Recipients)
+	index[both] = len(n.Recipients)
+	if _, has := index[final]; !has {
+		index[final] = len(n.Recipients)
+	}
 	n.Recipients = append(n.Recipients, r)
 }
 
@@ -140,7 +161,10 @@ func (r *Recipient) merge(o Recipient) {
 	if o.Action == bounce.ActionFailed && r.Action != bounce.ActionFailed {
 		*r, o = o, *r
 	}
-	if isVague(r.Status) && !isVague(o.Status) {
+	if r.Original == "" {
+		r.Original = o.Original
+	}
+	if r.Status.IsZero() || isVague(r.Status) && !isVague(o.Status) && o.Status.Class == r.Status.Class {
 		r.Status = o.Status
 	}
 	if r.Diagnostic == "" {
@@ -148,6 +172,12 @@ func (r *Recipient) merge(o Recipient) {
 	}
 	if r.RemoteMTA == "" {
 		r.RemoteMTA = o.RemoteMTA
+	}
+	if o.LastAttempt.After(r.LastAttempt) {
+		r.LastAttempt = o.LastAttempt
+	}
+	if r.WillRetryUntil.IsZero() && r.Action == bounce.ActionDelayed {
+		r.WillRetryUntil = o.WillRetryUntil
 	}
 }
 

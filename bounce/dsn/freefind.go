@@ -1,15 +1,12 @@
 package dsn
 
 import (
-	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/reputemail/repute/bounce"
 	"github.com/reputemail/repute/bounce/internal/entity"
 )
-
-// addressForm is what may be an address in a text.
-var addressForm = regexp.MustCompile(`[A-Za-z0-9!#$%&'*+/=?^_{|}~.-]{1,128}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,250}[A-Za-z0-9])?`)
 
 // labels stand before the address of a recipient at the beginning of a line, and others before one that is none.
 var (
@@ -19,29 +16,34 @@ var (
 )
 
 // findRecipients finds for whom the message failed: by a field that says it, else by the addresses at the beginning of lines, else by those in
-// the text, else by whom the message that is returned was to.
-func (f *free) findRecipients(o *Original) []string {
+// the text, else by whom the message that is returned was to. It is not sure of an address that only stands somewhere in the text.
+func (f *free) findRecipients(o *Original) (found []string, sure bool) {
 	if a := failedRecipients(f.m); len(a) > 0 {
-		return a
-	}
-	if a := f.notified(); len(a) > 0 {
-		return a
+		return a, true
 	}
 	for _, name := range []string{"Final-Recipient", "Original-Recipient"} {
 		if a := recipientAddress(f.m.Header.Raw(name)); strings.Contains(a, "@") {
-			return []string{a}
+			return []string{a}, true
 		}
 	}
-	var strong, labelled, weak, own finder
-	inOriginal := strings.ToLower(o.To)
-	for _, line := range strings.Split(f.text, "\n") {
-		for n, at := range addressForm.FindAllStringIndex(line, 8) {
-			address := bounce.CleanAddress(line[at[0]:at[1]])
-			lead := strings.ToLower(strings.Trim(line[:at[0]], " \t\r<>*\"'-([=|•·"))
-			label := strings.TrimRight(strings.TrimSpace(strings.TrimRight(lead, ":;<> \t'\"=")), ".")
-			if i := strings.LastIndexAny(label, ".;,"); i >= 0 && strings.HasSuffix(lead, ":") {
-				label = strings.TrimSpace(label[i+1:])
+	if f.unnamed() {
+		if a := f.retired(); a != "" {
+			return []string{a}, true
+		}
+	}
+	to := addressesIn(o.To)
+	var strong, labelled, weak, alike, own finder
+	weakLead := ""
+	for line := range strings.Lines(f.text) {
+		for n, from := 0, 0; n < 8; n++ {
+			start, end := nextAddress(line, from)
+			if start < 0 {
+				break
 			}
+			from = end
+			address := bounce.CleanAddress(line[start:end])
+			lead := leadOf(line[:start])
+			label := labelOf(lead)
 			switch {
 			case !f.mayBeRecipient(address):
 				if lead == "" && n == 0 {
@@ -50,51 +52,101 @@ func (f *free) findRecipients(o *Original) []string {
 			case hasWord(otherLabels, label) || strings.HasSuffix(lead, "mail from:") || strings.HasSuffix(label, "message-id"):
 			case label == "to" || label == "for":
 				labelled.add(address)
-			case lead == "" && n == 0, hasWord(recipientLabels, label), strings.HasSuffix(lead, "rcpt to:"), strings.HasPrefix(lead, "final-recipient"), strings.HasPrefix(lead, "original-recipient"), strings.HasSuffix(lead, "recipients returned permanent errors:"):
+			case lead == "" && n == 0, hasWord(recipientLabels, label), isRecipientLead(lead), n == 0 && isNumber(lead):
 				strong.add(address)
 			default:
 				weak.add(address)
+				if len(weak.list) == 1 {
+					weakLead = lead
+				}
+				if lead == weakLead { // a list, each line of which begins with the same words
+					alike.add(address)
+				}
 			}
 		}
 	}
 	if len(strong.list) > 0 {
-		if known := strong.among(inOriginal); len(known) > 0 && len(known) < len(strong.list) && len(strong.list) > 3 {
-			return known
+		if known := strong.among(to); len(known) > 0 && len(known) < len(strong.list) && len(strong.list) > 3 {
+			return known, true
 		}
-		return strong.list
+		return strong.list, true
 	}
 	if len(labelled.list) > 0 {
-		return labelled.list
+		return labelled.list, true
 	}
 	if len(weak.list) > 0 {
-		if known := weak.among(inOriginal); len(known) > 0 {
-			return known
+		if known := weak.among(to); len(known) > 0 {
+			return known, true
 		}
-		return weak.list[:1]
+		return alike.list, false
 	}
 	if len(own.list) > 0 && strings.TrimSpace(f.returned) == "" && o.To == "" {
-		return own.list[:1] // somebody who wrote to himself
+		return own.list[:1], false // somebody who wrote to himself
 	}
 	if a := f.bareName(); a != "" {
-		return []string{a}
+		return []string{a}, false
 	}
 	for _, v := range []string{o.To, strings.Join(o.Field("X-Original-To"), " "), strings.Join(o.Field("Delivered-To"), " "), strings.Join(o.Field("Cc"), " ")} {
-		var list finder
-		for _, a := range addressForm.FindAllString(v, maxRecipients) {
-			list.add(bounce.CleanAddress(a))
-		}
-		if len(list.list) > 0 {
-			return list.list
+		if list := addressesIn(v); len(list) > 0 {
+			return list, true
 		}
 	}
 	for _, v := range o.Field("Received") {
 		if _, rest, ok := strings.Cut(v, " for "); ok {
-			if a := addressForm.FindString(rest); a != "" {
-				return []string{bounce.CleanAddress(a)}
+			if start, end := nextAddress(rest, 0); start >= 0 {
+				return []string{bounce.CleanAddress(rest[start:end])}, true
 			}
 		}
 	}
-	return nil
+	return nil, false
+}
+
+// retired is the address of which a program says that it is out of use, right behind it; "" where there is none, and for a sender that says it of itself.
+func (f *free) retired() string {
+	for n, from := 0, 0; n < 8; n++ {
+		start, end := nextAddress(f.text, from)
+		if start < 0 {
+			break
+		}
+		from = end
+		rest := strings.ToLower(oneLine(f.text[end:min(len(f.text), end+80)], ""))
+		rest = strings.TrimLeft(rest, "\"'>)]*., ")
+		for _, noun := range []string{"mailbox ", "account ", "address "} {
+			rest = strings.TrimPrefix(rest, noun)
+		}
+		address := bounce.CleanAddress(f.text[start:end])
+		if hasPrefixOf(rest, []string{"is no longer", "does not exist", "no longer exists", "is not in use", "has been closed", "has been disabled", "has been deactivated", "has been deleted", "is closed", "is disabled"}) && f.mayBeRecipient(address) {
+			return address
+		}
+	}
+	return ""
+}
+
+// leadOf is what stands in a line before an address, in lower case; labelOf is the label that this ends with.
+func leadOf(before string) string {
+	before = before[max(0, len(before)-maxLead):]
+	return strings.ToLower(strings.Trim(before, " \t\r<>*\"'`-([=|•·"))
+}
+
+func labelOf(lead string) string {
+	label := strings.TrimRight(strings.TrimSpace(strings.TrimRight(lead, ":;<> \t'\"=")), ".")
+	if i := strings.LastIndexAny(label, ".;,"); i >= 0 && strings.HasSuffix(lead, ":") {
+		label = strings.TrimSpace(label[i+1:])
+	}
+	return label
+}
+
+// maxLead is how much of a line before an address is looked at, in bytes.
+const maxLead = 200
+
+// isRecipientLead reports whether the words before an address say that it is a recipient.
+func isRecipientLead(lead string) bool {
+	return strings.HasSuffix(lead, "rcpt to:") || strings.HasPrefix(lead, "final-recipient") || strings.HasPrefix(lead, "original-recipient") || strings.HasSuffix(lead, "recipients returned permanent errors:")
+}
+
+// isNumber reports whether a line begins as that of a numbered list.
+func isNumber(lead string) bool {
+	return len(lead) > 1 && len(lead) < 6 && strings.Trim(lead[:len(lead)-1], "0123456789") == "" && strings.ContainsAny(lead[len(lead)-1:], ".):")
 }
 
 func hasWord(list []string, s string) bool {
@@ -124,11 +176,15 @@ func (l *finder) add(a string) {
 	l.list = append(l.list, a)
 }
 
-// among are the addresses that stand in a text in lower case.
-func (l *finder) among(text string) []string {
+// among are the addresses that are in a list as well.
+func (l *finder) among(list []string) []string {
+	var other finder
+	for _, a := range list {
+		other.add(a)
+	}
 	var out []string
 	for _, a := range l.list {
-		if text != "" && strings.Contains(text, strings.ToLower(a)) {
+		if other.seen[strings.ToLower(a)] {
 			out = append(out, a)
 		}
 	}
@@ -139,18 +195,10 @@ func (l *finder) among(text string) []string {
 func (f *free) mayBeRecipient(address string) bool {
 	a := strings.ToLower(address)
 	local, domain, _ := strings.Cut(a, "@")
-	if a == f.from || !strings.Contains(domain, ".") && !strings.Contains(domain, "localhost") || len(local) > 100 {
+	if a == f.from || !strings.Contains(domain, ".") && !strings.Contains(domain, "localhost") || len(local) > 100 || f.reader[a] {
 		return false
 	}
-	to := strings.ToLower(f.m.Header.Get("To"))
-	if strings.Contains(to, a) && !strings.Contains(strings.ToLower(f.returned), "\nto: "+a) && !strings.Contains(strings.ToLower(f.returned), "\nto: <"+a) { // the bounce's own recipient, unless we wrote to ourselves
-		return false
-	}
-	switch local {
-	case "mailer-daemon", "postmaster", "abuse", "support", "helpdesk", "help", "noreply", "no-reply", "hostmaster", "webmaster":
-		return strings.Contains(strings.ToLower(f.returned), "to: <"+a) || strings.Contains(strings.ToLower(f.returned), "to: "+a)
-	}
-	return true
+	return f.writtenTo[a] || !slices.Contains([]string{"mailer-daemon", "postmaster", "abuse", "support", "helpdesk", "help", "noreply", "no-reply", "hostmaster", "webmaster"}, local)
 }
 
 // bareName is the recipient where the reporter names its own users without their domain, alone on a line.
@@ -167,14 +215,10 @@ func (f *free) bareName() string {
 	return ""
 }
 
-// field is the value of a pseudo field in the text, behind an address if that stands before it.
-func (f *free) field(name, address string) string {
-	text := f.text
-	if i := strings.Index(f.lower, strings.ToLower(address)); i >= 0 && strings.Contains(text[min(i, len(text)):], "\n"+name+":") {
-		text = text[min(i, len(text)):]
-	}
-	for _, line := range strings.Split(text, "\n") {
-		if k, v, ok := strings.Cut(line, ":"); ok && strings.EqualFold(strings.TrimSpace(k), name) {
+// pseudoField is the value of the first line in a text that is written like a field.
+func pseudoField(text, name string) string {
+	for line := range strings.Lines(text) {
+		if k, v, ok := strings.Cut(line, ":"); ok && len(k) < 40 && strings.EqualFold(strings.TrimSpace(k), name) {
 			return strings.TrimSpace(v)
 		}
 	}

@@ -1,18 +1,17 @@
 package dsn
 
 import (
-	"net/mail"
-	"strconv"
 	"strings"
-	"time"
-	"unicode/utf8"
 
 	"github.com/reputemail/repute/bounce"
 	"github.com/reputemail/repute/bounce/internal/entity"
 )
 
-// maxGroups bounds the groups of fields of one status part: one for the message, and one for each recipient.
-const maxGroups = maxRecipients + 1
+// maxGroups bounds the groups of fields of one status part that are read: one for the message, and one for each recipient, with those that are only counted.
+const maxGroups = 2 * maxRecipients
+
+// maxField bounds the fields that have an address, a name or an identifier, in bytes.
+const maxField = 4096
 
 // maxStatusParts bounds the status parts of a message that are read.
 const maxStatusParts = 20
@@ -88,8 +87,8 @@ func (n *Notification) status(body []byte, index map[string]int) {
 		if v := g.Raw("Reporting-MTA"); v != "" && n.ReportingMTA == "" {
 			n.ReportingMTA = hostName(v)
 		}
-		if v := g.Raw("Original-Envelope-Id"); v != "" && n.EnvelopeID == "" {
-			n.EnvelopeID = decodeXtext(v)
+		if v := g.Raw("Original-Envelope-Id"); v != "" && len(v) <= maxField && n.EnvelopeID == "" {
+			n.EnvelopeID = strings.Map(printable, strings.ToValidUTF8(decodeXtext(v), ""))
 		}
 		if v := g.Raw("Arrival-Date"); v != "" && n.ArrivalDate.IsZero() {
 			n.ArrivalDate = date(v)
@@ -188,10 +187,24 @@ func readAction(v string, r Recipient) bounce.Action {
 	switch {
 	case r.Status.Class == 2:
 		return bounce.ActionDelivered
-	case r.Status.Class == 4 && !r.WillRetryUntil.IsZero():
+	case r.Status.Class == 4 && (!r.WillRetryUntil.IsZero() || !saysGivenUp(r)):
 		return bounce.ActionDelayed
 	}
 	return bounce.ActionFailed
+}
+
+// saysGivenUp reports whether what is temporary by its status failed for good, since it took too long (RFC 3463 section 3.5: X.4.7).
+func saysGivenUp(r Recipient) bool {
+	if r.Status.Subject == 4 && r.Status.Detail == 7 {
+		return true
+	}
+	text := strings.ToLower(r.Diagnostic)
+	for _, words := range []string{"expired", "too long", "too old", "giving up", "given up", "gave up", "timed out in queue", "retry timeout exceeded", "returned to sender"} {
+		if strings.Contains(text, words) {
+			return true
+		}
+	}
+	return false
 }
 
 // readStatus finds an enhanced code at the beginning of a field, behind "#" and comments too.
@@ -220,9 +233,15 @@ const maxDiagnostic = 4096
 // diagnostic splits a Diagnostic-Code (RFC 3464 section 2.3.6) into its type and text. Types that stand twice are taken off.
 func diagnostic(v string) (typ, text string) {
 	text = strings.Join(strings.Fields(toUTF8(v)), " ")
+	if !isClean(text) {
+		text = strings.Map(printable, text)
+	}
 	for range 3 {
 		t, rest, ok := strings.Cut(text, ";")
 		if t = strings.ToLower(strings.TrimSpace(withoutComments(t))); !ok || t == "" || len(t) > 20 || strings.ContainsAny(t, " .:@<>") {
+			break
+		}
+		if typ != "" && t != typ && t != "smtp" && !strings.HasPrefix(t, "x-") { // a word of the text: "smtp; rejected; see …"
 			break
 		}
 		typ, text = t, strings.TrimSpace(rest)
@@ -231,130 +250,6 @@ func diagnostic(v string) (typ, text string) {
 		text = strings.ToValidUTF8(text[:maxDiagnostic], "")
 	}
 	return typ, text
-}
-
-// hostName is the name in a field like "dns; mx.example.com (192.0.2.1)". Of an address in brackets it is the address.
-func hostName(v string) string {
-	if t, rest, ok := strings.Cut(v, ";"); ok && !strings.ContainsAny(t, ". ") {
-		v = rest
-	}
-	if name := strings.Fields(withoutComments(v)); len(name) > 0 {
-		return strings.ToLower(strings.TrimRight(strings.Trim(name[0], "[]<>"), ".;,"))
-	}
-	if f := strings.Fields(strings.Trim(v, " ()")); len(f) > 0 { // all of it in brackets
-		return strings.ToLower(strings.Trim(f[0], "[]"))
-	}
-	return ""
-}
-
-// withoutComments takes out what stands in parentheses (RFC 5322 section 3.2.2).
-func withoutComments(v string) string {
-	if !strings.ContainsRune(v, '(') {
-		return v
-	}
-	var b strings.Builder
-	depth := 0
-	for i := range len(v) {
-		switch {
-		case v[i] == '(':
-			depth++
-		case v[i] == ')' && depth > 0:
-			depth--
-		case depth == 0:
-			b.WriteByte(v[i])
-		}
-	}
-	return b.String()
-}
-
-// recipientAddress is the address in a field like "rfc822; user@example.com" (RFC 3464 section 2.1.2) or "utf-8; …" (RFC 6533 section 3). Source routes, brackets, comments and
-// display names are taken off.
-func recipientAddress(v string) string {
-	v = strings.TrimSpace(toUTF8(v))
-	typ, rest, ok := strings.Cut(v, ";")
-	typ = strings.ToLower(strings.TrimSpace(typ))
-	if ok && !strings.ContainsAny(typ, "@<\" ") {
-		v = strings.TrimSpace(rest)
-	} else {
-		typ = ""
-	}
-	if typ == "utf-8" {
-		v = decodeUTF8Address(v)
-	} else if strings.Contains(v, "+40") || strings.Contains(v, "+2B") {
-		if d := decodeXtext(v); strings.Contains(d, "@") { // xtext was not undone (RFC 3461 section 4)
-			v = d
-		}
-	}
-	if i := strings.IndexByte(v, '<'); i >= 0 {
-		if j := strings.IndexByte(v[i:], '>'); j > 0 {
-			v = v[i : i+j+1]
-		}
-	}
-	if !strings.HasPrefix(v, "\"") {
-		if f := strings.Fields(v); len(f) > 0 {
-			v = f[0]
-		}
-	}
-	v = bounce.CleanAddress(v)
-	if len(v) > 1000 || !utf8.ValidString(v) || v == "@" || strings.ContainsAny(v, "\x00\r\n") {
-		return ""
-	}
-	return v
-}
-
-// decodeXtext undoes xtext (RFC 3461 section 4): "+" and two hexadecimal digits are a character.
-func decodeXtext(s string) string {
-	if !strings.Contains(s, "+") {
-		return s
-	}
-	b := make([]byte, 0, len(s))
-	for i := 0; i < len(s); i++ {
-		if s[i] == '+' && i+2 < len(s) {
-			if c, err := strconv.ParseUint(s[i+1:i+3], 16, 8); err == nil && c > ' ' {
-				b = append(b, byte(c))
-				i += 2
-				continue
-			}
-		}
-		b = append(b, s[i])
-	}
-	return string(b)
-}
-
-// decodeUTF8Address undoes utf-8-addr-xtext and utf-8-addr-unitext (RFC 6533 section 3): "\x{" and hexadecimal digits and "}" are a character.
-func decodeUTF8Address(s string) string {
-	var b strings.Builder
-	for {
-		before, rest, ok := strings.Cut(s, `\x{`)
-		b.WriteString(before)
-		if !ok {
-			return b.String()
-		}
-		digits, after, ok := strings.Cut(rest, "}")
-		c, err := strconv.ParseUint(digits, 16, 32)
-		if !ok || err != nil || c < ' ' || !utf8.ValidRune(rune(c)) {
-			b.WriteString(`\x{`)
-			s = rest
-			continue
-		}
-		b.WriteRune(rune(c))
-		s = after
-	}
-}
-
-// toUTF8 makes a value fit to be shown.
-func toUTF8(v string) string { return entity.Decode(v) }
-
-// date reads a date of RFC 5322; zero for what is none.
-func date(v string) time.Time {
-	if v == "" || len(v) > 100 {
-		return time.Time{}
-	}
-	t, err := mail.ParseDate(strings.TrimSpace(v))
-	if err != nil {
-		return time.Time{}
-	}
-	return t
 }
 
 // returned is the header of the message that a notification returns: the message or header that stands beside or behind its status part.

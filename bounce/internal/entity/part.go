@@ -23,6 +23,10 @@ const (
 	MaxFields = 10_000
 	// MaxHeaderBytes is how much of one header is read.
 	MaxHeaderBytes = 1 << 20
+
+	maxDecoded     = 3 * MaxBytes / 2 // of transfer encodings that are undone, of all levels together
+	maxLookAhead   = 64 << 10         // to find out whether a line is a boundary that nobody names
+	maxContentType = 16 << 10         // of a Content-Type
 )
 
 // Errors of Read.
@@ -48,23 +52,26 @@ type Part struct {
 }
 
 // reader reads one message, and counts.
-type reader struct{ parts int }
+type reader struct {
+	parts   int
+	decoded int // bytes out of which transfer encodings were undone
+}
 
 // Read reads a message. Errors are ErrEmpty and ErrTooLarge. The result refers to raw, which must not change.
 func Read(raw []byte) (*Part, error) {
 	if len(raw) > MaxBytes {
 		return nil, ErrTooLarge
 	}
-	raw = trimFront(raw)
+	raw = TrimFront(raw)
 	if len(bytes.TrimSpace(raw)) == 0 {
 		return nil, ErrEmpty
 	}
 	var r reader
-	return r.message(raw, 0), nil
+	return r.message(raw, 0, "text/plain"), nil
 }
 
-// trimFront takes off what is before a header: empty lines, a byte order mark, and the line of a mailbox file.
-func trimFront(b []byte) []byte {
+// TrimFront takes off what is before the header of a message: empty lines, a byte order mark, and the line of a mailbox file.
+func TrimFront(b []byte) []byte {
 	b = bytes.TrimPrefix(b, []byte("\xef\xbb\xbf"))
 	for {
 		line, next := cutLine(b)
@@ -75,12 +82,15 @@ func trimFront(b []byte) []byte {
 	}
 }
 
-// message reads a message or part from its header on.
-func (r *reader) message(b []byte, depth int) *Part {
+// message reads a message or part from its header on. Without a Content-Type it is of the type otherwise.
+func (r *reader) message(b []byte, depth int, otherwise string) *Part {
 	r.parts++
 	p := &Part{}
 	p.Header, b = readHeader(b)
-	p.MediaType, p.Params = mediaType(p.Header.Raw("Content-Type"))
+	p.MediaType = otherwise
+	if v := p.Header.Raw("Content-Type"); v != "" {
+		p.MediaType, p.Params = mediaType(v)
+	}
 	r.body(p, b, depth)
 	return p
 }
@@ -92,27 +102,26 @@ func (r *reader) body(p *Part, b []byte, depth int) {
 	if multi { // a transfer encoding of a multipart is an error (RFC 2045 section 6.4), and never meant
 		p.Body = b
 	} else {
-		p.Body = decodeTransfer(p.Header.Raw("Content-Transfer-Encoding"), b)
+		p.Body = r.decodeTransfer(p.Header.Raw("Content-Transfer-Encoding"), b)
 	}
 	if depth == MaxDepth {
 		return
 	}
 	switch {
 	case multi:
+		otherwise := "text/plain"
+		if p.MediaType == "multipart/digest" {
+			otherwise = "message/rfc822" // RFC 2046 section 5.1.5
+		}
 		split(b, boundary, func(part []byte) bool {
 			if r.parts == MaxParts {
 				return false
 			}
-			child := r.message(part, depth+1)
-			if p.MediaType == "multipart/digest" && child.Header.Raw("Content-Type") == "" {
-				child.MediaType = "message/rfc822" // RFC 2046 section 5.1.5
-				r.body(child, child.Body, depth+1)
-			}
-			p.Parts = append(p.Parts, child)
+			p.Parts = append(p.Parts, r.message(part, depth+1, otherwise))
 			return true
 		})
-	case isMessage(p.MediaType) && r.parts < MaxParts && len(bytes.TrimSpace(p.Body)) > 0:
-		p.Parts = []*Part{r.message(trimFront(p.Body), depth+1)}
+	case isMessage(p.MediaType) && r.parts < MaxParts && len(bytes.TrimLeft(p.Body, " \t\r\n")) > 0:
+		p.Parts = []*Part{r.message(TrimFront(p.Body), depth+1, "text/plain")}
 	}
 }
 
@@ -120,10 +129,12 @@ func (r *reader) body(p *Part, b []byte, depth int) {
 // it is the one that the body has: the first line that begins with "--" and has a field of MIME behind it.
 func boundaryOf(p *Part, b []byte) string {
 	multi := strings.HasPrefix(p.MediaType, "multipart/")
-	if named := p.Params["boundary"]; multi && named != "" && bytes.Contains(b, []byte("--"+strings.TrimRight(named, " \t"))) {
-		return named
+	if named := p.Params["boundary"]; multi && named != "" {
+		if _, found := findDelimiter(b, delimiterOf(named)); found {
+			return named
+		}
 	}
-	if !multi && p.Header.Has("Content-Type") && p.MediaType != "text/plain" {
+	if !multi && p.MediaType != "text/plain" {
 		return ""
 	}
 	rest := b
@@ -150,7 +161,7 @@ func startsPart(rest, line []byte) bool {
 	if len(rest) > len(content) && bytes.EqualFold(rest[:len(content)], content) {
 		return true
 	}
-	i := bytes.Index(rest, append([]byte{'\n'}, line...))
+	i := bytes.Index(rest[:min(len(rest), maxLookAhead)], append([]byte{'\n'}, line...))
 	if i < 0 {
 		return false
 	}
@@ -169,9 +180,7 @@ func isMessage(mediaType string) bool {
 
 // mediaType reads a Content-Type, the broken ones too.
 func mediaType(v string) (string, map[string]string) {
-	if v == "" {
-		return "text/plain", nil
-	}
+	v = v[:min(len(v), maxContentType)]
 	t, params, err := mime.ParseMediaType(v)
 	if err == nil && strings.Contains(t, "/") {
 		return t, params
@@ -196,12 +205,13 @@ func mediaType(v string) (string, map[string]string) {
 }
 
 // decodeTransfer undoes a transfer encoding as far as that goes. What does not begin to decode stays as it is.
-func decodeTransfer(encoding string, b []byte) []byte {
+func (r *reader) decodeTransfer(encoding string, b []byte) []byte {
 	encoding, _, _ = strings.Cut(encoding, ";")
 	encoding = strings.ToLower(strings.Trim(encoding, " \t\""))
-	if encoding != "quoted-printable" && encoding != "base64" {
+	if encoding != "quoted-printable" && encoding != "base64" || r.decoded+len(b) > maxDecoded {
 		return b
 	}
+	r.decoded += len(b)
 	var h message.Header
 	h.Set("Content-Transfer-Encoding", encoding)
 	e, err := message.New(h, bytes.NewReader(b))
@@ -215,29 +225,49 @@ func decodeTransfer(encoding string, b []byte) []byte {
 	return out
 }
 
+// delimiter is where a line stands that separates parts.
+type delimiter struct {
+	start, end int  // of the line, with its line end
+	closing    bool // it is the last one
+}
+
+// delimiterOf is what such a line begins with.
+func delimiterOf(boundary string) []byte { return []byte("--" + strings.TrimRight(boundary, " \t")) }
+
+// findDelimiter finds the first line that is made of mark, or of mark and "--", but for white space behind it (RFC 2046 section 5.1.1).
+func findDelimiter(b, mark []byte) (delimiter, bool) {
+	for at := 0; ; at++ {
+		i := bytes.Index(b[at:], mark)
+		if i < 0 {
+			return delimiter{}, false
+		}
+		if at += i; at > 0 && b[at-1] != '\n' {
+			continue
+		}
+		end := len(b)
+		if n := bytes.IndexByte(b[at+len(mark):], '\n'); n >= 0 {
+			end = at + len(mark) + n + 1
+		}
+		tail := bytes.TrimRight(b[at+len(mark):end], " \t\r\n")
+		if closing := string(tail) == "--"; closing || len(tail) == 0 {
+			return delimiter{start: at, end: end, closing: closing}, true
+		}
+	}
+}
+
 // split calls part for each part of a multipart body, without the line end before the next boundary. A last boundary may be missing.
 func split(b []byte, boundary string, part func([]byte) bool) {
-	delimiter := []byte("--" + strings.TrimRight(boundary, " \t"))
-	start := -1 // of the part, or -1 before the first
-	for at := 0; at < len(b); {
-		line, rest := cutLine(b[at:])
-		next := len(b) - len(rest)
-		if tail, ok := bytes.CutPrefix(line, delimiter); ok {
-			tail = bytes.TrimRight(tail, " \t")
-			closing := string(tail) == "--"
-			if len(tail) == 0 || closing {
-				if start >= 0 && !part(trimEnd(b[start:at])) {
-					return
-				}
-				if start = next; closing {
-					return
-				}
+	mark := delimiterOf(boundary)
+	d, found := findDelimiter(b, mark)
+	for found && !d.closing {
+		b = b[d.end:]
+		if d, found = findDelimiter(b, mark); found {
+			if !part(trimEnd(b[:d.start])) {
+				return
 			}
+		} else if len(b) > 0 {
+			part(b)
 		}
-		at = next
-	}
-	if start >= 0 && start < len(b) {
-		part(b[start:])
 	}
 }
 

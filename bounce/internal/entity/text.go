@@ -39,6 +39,9 @@ func ToUTF8(b []byte, charset string) string {
 			}
 		}
 	}
+	if plain && (bytes.Contains(b, []byte("\x1b$B")) || bytes.Contains(b, []byte("\x1b$@"))) {
+		name = "iso-2022-jp" // whatever it says
+	}
 	if e, err := htmlindex.Get(name); err == nil && (plain || !utf8.Valid(b)) {
 		if s, err := e.NewDecoder().Bytes(b); err == nil {
 			return string(s)
