@@ -5,7 +5,7 @@
 // To read a message is, in this order:
 //
 //  1. It is parsed, within bounds (10 MB, 20 levels of parts). What cannot be parsed is bounce.KindNotUnderstood.
-//  2. A challenge ("click here so that I get your mail") is one, whatever form it has; package autoreply.
+//  2. A challenge ("click here so that I get your mail") is one, unless it is a bounce of a system whose words are known and that quotes such; package autoreply.
 //  3. A feedback report is one (RFC 5965 and forms of large providers); package arf. A message/delivery-status part comes before it.
 //  4. A delivery status notification is a bounce (RFC 3464); package dsn.
 //  5. An automatic answer is one (RFC 3834).

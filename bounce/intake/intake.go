@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"time"
 
+	"golang.org/x/sync/singleflight"
+
 	"github.com/reputemail/repute/bounce"
 	"github.com/reputemail/repute/bounce/verp"
 	"github.com/reputemail/repute/internal/keyed"
@@ -58,12 +60,13 @@ type Config struct {
 	// Providers finds rules that are a provider's own. Defaults to none, so that only general rules apply.
 	Providers Providers
 	// Trusted are the domains whose valid DKIM signature makes a feedback report authentic: those of the feedback loops that the
-	// host takes part in, such as "arf.mail.yahoo.com". Defaults to none.
+	// host takes part in, such as "arf.mail.yahoo.com". They must sign reports only: who can have any mail signed by a trusted domain can
+	// suppress whom he likes. Only reports in the form of RFC 5965 can be authentic. Defaults to none.
 	Trusted []string
 	// LookupTXT looks up the keys of those signatures. Defaults to the net package's resolver.
 	LookupTXT func(ctx context.Context, name string) ([]string, error)
 	// Keep is called with each message that was not understood or is of none of the kinds, before the Sink: mail of
-	// people above all. An error is handled like one of the Sink. Defaults to none.
+	// people above all. An error is handled like one of the Sink; it is called again when the Sink has failed. Defaults to none.
 	Keep func(ctx context.Context, m Message, r bounce.Report) error
 	// Remember is how many reports are remembered so that the same one is not told twice. Defaults to 10,000.
 	Remember int
@@ -75,7 +78,8 @@ type Config struct {
 type Intake struct {
 	cfg  Config
 	log  *slog.Logger
-	seen *keyed.Map[string, bounce.Report]
+	seen *keyed.Map[string, struct{}] // the IDs of reports that were handed over
+	busy singleflight.Group           // one call at a time for a report
 }
 
 // How long a report is remembered: a host that did not hear our 250 tries again within days.
@@ -117,7 +121,7 @@ func New(cfg Config) (*Intake, error) {
 	cfg.Trusted = trusted
 	return &Intake{
 		cfg: cfg, log: cfg.Logger,
-		seen: keyed.New(keyed.Config[string, bounce.Report]{Max: cfg.Remember, Idle: rememberFor}),
+		seen: keyed.New(keyed.Config[string, struct{}]{Max: cfg.Remember, Idle: rememberFor}),
 	}, nil
 }
 
@@ -136,18 +140,24 @@ func isFieldName(s string) bool {
 func (in *Intake) Take(ctx context.Context, m Message) (bounce.Report, error) {
 	now := time.Now()
 	r := in.ReadAt(ctx, now, m)
-	if before, ok := in.seen.Get(now, r.ID); ok {
-		return before, nil
+	_, err, _ := in.busy.Do(r.ID, func() (any, error) { return nil, in.handOver(ctx, now, m, r) })
+	return r, err
+}
+
+// handOver tells of a report, unless that was done.
+func (in *Intake) handOver(ctx context.Context, now time.Time, m Message, r bounce.Report) error {
+	if _, ok := in.seen.Get(now, r.ID); ok {
+		return nil
 	}
 	if in.cfg.Keep != nil && (r.Kind == bounce.KindNone || r.Kind == bounce.KindNotUnderstood) {
 		if err := in.cfg.Keep(ctx, m, r); err != nil {
-			return r, fmt.Errorf("intake: keep: %w", err)
+			return fmt.Errorf("intake: keep: %w", err)
 		}
 	}
 	if err := in.cfg.Sink.Report(ctx, r); err != nil {
-		return r, fmt.Errorf("intake: %w", err)
+		return fmt.Errorf("intake: %w", err)
 	}
-	in.seen.Put(now, r.ID, r)
+	in.seen.Put(now, r.ID, struct{}{})
 	in.log.Debug("report taken", "report", r.ID, "kind", r.Kind, "form", r.Form, "tied", r.Delivery != "", "records", len(r.Records))
-	return r, nil
+	return nil
 }

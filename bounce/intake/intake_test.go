@@ -151,6 +151,8 @@ func TestKinds(t *testing.T) {
 		"a vacation":     {"From: anna@example.com\nSubject: Out of office: Note\nAuto-Submitted: auto-replied\n\nI am away until Monday.\n", bounce.KindAutoReply, ""},
 		"a challenge": {"From: anna@example.com\nSubject: Please confirm your message\n\nYour message is held. To have your message delivered, click here to prove that you are human: https://example.com/confirm\n",
 			bounce.KindChallenge, ""},
+		"a bounce that quotes our own mail": {"Return-Path: <>\nFrom: MAILER-DAEMON@mx.example.com\nSubject: failure notice\n\nHi. This is the qmail-send program at mx.example.com.\nI'm afraid I wasn't able to deliver your message to the following addresses.\n\n<anna@example.com>:\nSorry, no mailbox here by that name. (#5.1.1)\n\n--- Below this line is a copy of the message.\n\nFrom: news@example.org\nSubject: Welcome\n\nTo have your message delivered, click here to prove that you are human.\n",
+			bounce.KindBounce, ""},
 		"a person":   {"From: Anna <anna@example.com>\nSubject: Re: Note\n\nThanks!\n", bounce.KindNone, ""},
 		"no header":  {"hello", bounce.KindNone, ""},
 		"nothing":    {" \r\n\r\n", bounce.KindNotUnderstood, ""},
@@ -195,6 +197,7 @@ func TestTied(t *testing.T) {
 		"complaint, field":               {intake.Message{To: "fbl@example.org", Data: complaint("f@x.example", verp.FieldName+": "+strings.ToUpper(token))}, "m1/1"},
 		"complaint, machine part":        {intake.Message{Data: bytes.Replace(complaint("f@x.example"), []byte("Original-Rcpt-To: anna"), []byte("Original-Mail-From: <"+address(c, now)+">\nOriginal-Rcpt-To: anna"), 1)}, "m1/1"},
 		"complaint, in words":            {intake.Message{Data: []byte("From: abuse@x.example\nSubject: Abuse complaint\n\nWe received a complaint about the following message from you. It was marked as spam.\n\n> " + verp.FieldName + ": " + token + "\n> From: News <news@example.org>\n> To: anna@example.com\n> Subject: Note\n> Message-ID: <1@example.org>\n> Date: Tue, 10 Mar 2026 10:00:00 +0000\n")}, "m1/1"},
+		"in To, with a name":             {intake.Message{Data: bytes.Replace(notice("anna@example.com", status, text), []byte("To: bounces@example.org"), []byte("To: \"List, Bounces\" <x@example.org>, Bounces <"+address(c, now)+">"), 1)}, "m1/1"},
 		"nothing of ours":                {intake.Message{To: "bounces@example.org", Data: notice("anna@example.com", status, text)}, ""},
 		"somebody else's key":            {intake.Message{To: address(other, now), Data: notice("anna@example.com", status, text)}, ""},
 		"expired":                        {intake.Message{To: address(c, now.Add(-60*24*time.Hour)), Data: notice("anna@example.com", status, text)}, ""},
@@ -223,10 +226,11 @@ func TestAuthentic(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	covered := []string{"From", "Subject", "To", "Date", "Content-Type"}
 	sign := func(domain string) []byte {
 		var out bytes.Buffer
 		data := bytes.ReplaceAll(complaint("feedback@"+domain), []byte("\n"), []byte("\r\n"))
-		err := dkim.Sign(&out, bytes.NewReader(data), &dkim.SignOptions{Domain: domain, Selector: "s", Signer: priv, HeaderKeys: []string{"From", "Subject", "To", "Date"}})
+		err := dkim.Sign(&out, bytes.NewReader(data), &dkim.SignOptions{Domain: domain, Selector: "s", Signer: priv, HeaderKeys: covered})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -242,6 +246,9 @@ func TestAuthentic(t *testing.T) {
 		},
 	})
 	good := sign("feedback.example")
+	covered = covered[:4]
+	loose := sign("feedback.example")
+	covered = covered[:5]
 	for name, tt := range map[string]struct {
 		data []byte
 		want bool
@@ -253,12 +260,36 @@ func TestAuthentic(t *testing.T) {
 		"changed on the way":        {bytes.Replace(good, []byte("anna@example.com"), []byte("otto@example.com"), 1), false},
 		"with line ends of Unix":    {bytes.ReplaceAll(good, []byte("\r\n"), []byte("\n")), true},
 		"signature for other mail":  {append(append([]byte{}, good[:bytes.Index(good, []byte("From:"))]...), complaint("feedback@feedback.example")...), false},
+		"Content-Type not signed":   {loose, false},
+		"two Content-Types":         {append([]byte("Content-Type: text/plain\r\n"), good...), false},
 		"From that the key has not": {append([]byte("From: <somebody@else.example>\r\n"), good...), false},
 	} {
 		r := in.ReadAt(t.Context(), now, intake.Message{Data: tt.data})
-		if r.Kind != bounce.KindFeedback || !r.Complaint || r.Authentic != tt.want {
+		if r.Authentic != tt.want || tt.want && (r.Kind != bounce.KindFeedback || !r.Complaint) {
 			t.Errorf("%s: %+v", name, r)
 		}
+	}
+
+	// A field that nobody has signed names somebody whom the signer did not: such forms are never authentic.
+	forged := append([]byte("X-HmXmrOriginalRecipient: victim@example.com\r\n"), good...)
+	for _, rec := range in.ReadAt(t.Context(), now, intake.Message{Data: forged}).Records {
+		if rec.Address() == "victim@example.com" {
+			t.Error("a recipient was put in from outside of the signature")
+		}
+	}
+}
+
+// TestKeysOfStrangersAreNotAskedFor: nobody makes us ask DNS for his names.
+func TestKeysOfStrangersAreNotAskedFor(t *testing.T) {
+	asked := 0
+	in := newIntake(t, intake.Config{Trusted: []string{"feedback.example"}, LookupTXT: func(context.Context, string) ([]string, error) {
+		asked++
+		return nil, errors.New("no such name")
+	}})
+	data := append([]byte("DKIM-Signature: v=1; a=rsa-sha256; d=stranger.example; s=s; h=From; bh=YQ==; b=YQ==\r\n"), bytes.ReplaceAll(complaint("f@x.example"), []byte("\n"), []byte("\r\n"))...)
+	in.ReadAt(t.Context(), now, intake.Message{Data: data})
+	if asked > 0 {
+		t.Errorf("asked %d times", asked)
 	}
 }
 
@@ -300,6 +331,23 @@ func TestTakeTellsOnce(t *testing.T) {
 		t.Errorf("kept %d, told %d", kept, len(s.all()))
 	}
 
+	slow := make(chan struct{})
+	held := newIntake(t, intake.Config{Sink: intake.SinkFunc(func(ctx context.Context, r bounce.Report) error {
+		<-slow
+		return s.Report(ctx, r)
+	})})
+	var wg sync.WaitGroup
+	for range 5 { // the same at the same time
+		wg.Go(func() {
+			held.Take(t.Context(), intake.Message{Data: notice("maria@example.com", "5.1.1", "550 5.1.1 user unknown")})
+		})
+	}
+	close(slow)
+	wg.Wait()
+	if n := len(s.all()); n != 4 {
+		t.Errorf("told %d times", n-3)
+	}
+
 	away := errors.New("store is away")
 	s.fail(away)
 	other := notice("otto@example.com", "5.1.1", "550 5.1.1 user unknown")
@@ -309,7 +357,7 @@ func TestTakeTellsOnce(t *testing.T) {
 	s.fail(nil)
 	take(intake.Message{Data: other})
 	take(intake.Message{Data: other})
-	if len(s.all()) != 4 {
+	if len(s.all()) != 5 {
 		t.Errorf("told %d times", len(s.all()))
 	}
 }
@@ -331,6 +379,7 @@ func TestConfig(t *testing.T) {
 		"ServerConfig.Hostname":       {Intake: in},
 		"ServerConfig.MaxBytes":       {Intake: in, Hostname: "b.example.org", MaxBytes: 11 << 20},
 		"ServerConfig.MaxConnections": {Intake: in, Hostname: "b.example.org", MaxConnections: -1},
+		"ServerConfig.MaxPerAddress":  {Intake: in, Hostname: "b.example.org", MaxPerAddress: -1},
 		"ServerConfig.PerMinute":      {Intake: in, Hostname: "b.example.org", PerMinute: -1},
 		"ServerConfig.Timeout":        {Intake: in, Hostname: "b.example.org", Timeout: -1},
 		"ServerConfig.Addresses[0]":   {Intake: in, Hostname: "b.example.org", Addresses: []string{"fbl"}},

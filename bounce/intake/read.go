@@ -20,22 +20,26 @@ import (
 func (in *Intake) ReadAt(ctx context.Context, now time.Time, m Message) bounce.Report {
 	msg, err := entity.Read(m.Data)
 	if err != nil {
-		return bounce.Report{ID: identity(nil, m.Data, ""), Kind: bounce.KindNotUnderstood, Reason: err.Error(), Received: now}
+		return bounce.Report{ID: identity(nil, m.Data), Kind: bounce.KindNotUnderstood, Reason: err.Error(), Received: now}
 	}
 	r := in.read(ctx, now, m, msg)
-	r.ID = identity(msg, m.Data, r.Delivery)
+	about := []string{r.Delivery}
+	for i := range r.Records {
+		about = append(about, r.Records[i].Address())
+	}
+	r.ID = identity(msg, m.Data, about...)
 	return r
 }
 
 // read is ReadAt for a message that could be parsed.
 func (in *Intake) read(ctx context.Context, now time.Time, m Message, msg *entity.Part) bounce.Report {
 	r := bounce.Report{Kind: bounce.KindNone, Received: now}
-	answer := autoreply.Read(msg)
-	if answer != nil && answer.Kind == bounce.KindChallenge {
+	answer, notice := autoreply.Read(msg), dsn.Read(msg)
+	named := notice != nil && notice.Form != dsn.FormRFC3464 && notice.Form != dsn.FormOther // by a system whose words we know: they are about mail, not about us
+	if answer != nil && answer.Kind == bounce.KindChallenge && !named {
 		r.Kind, r.Form = answer.Kind, answer.Form
 		return r
 	}
-	notice := dsn.Read(msg)
 	structured := notice != nil && notice.Form == dsn.FormRFC3464
 	if !isStatusReport(msg) {
 		if f := arf.Read(msg); f != nil {
@@ -44,7 +48,7 @@ func (in *Intake) read(ctx context.Context, now time.Time, m Message, msg *entit
 		}
 	}
 	switch {
-	case structured, notice != nil && answer == nil:
+	case structured, notice != nil && (answer == nil || answer.Kind == bounce.KindChallenge):
 		in.bounce(now, m, msg, notice, &r)
 	case answer != nil:
 		r.Kind, r.Form = answer.Kind, answer.Form
@@ -73,7 +77,7 @@ func (in *Intake) bounce(now time.Time, m Message, msg *entity.Part, n *dsn.Noti
 func (in *Intake) feedback(ctx context.Context, now time.Time, m Message, msg *entity.Part, f *arf.Feedback, r *bounce.Report) {
 	r.Kind, r.Form, r.Feedback, r.Reporter, r.MessageID = bounce.KindFeedback, string(f.Form), string(f.Type), f.ReportingMTA, f.Original.MessageID
 	r.Delivery = in.tie(now, m, msg, append(f.Original.Values(in.cfg.Field), f.Original.ReturnPath, f.OriginalMailFrom)...)
-	r.Complaint, r.Authentic = f.Complaint(), in.authentic(ctx, msg, m.Data)
+	r.Complaint, r.Authentic = f.Complaint(), f.Form == arf.FormARF && in.authentic(ctx, msg, m.Data)
 	for _, rcpt := range f.OriginalRecipients {
 		r.Records = append(r.Records, bounce.Record{Recipient: rcpt})
 	}
@@ -98,8 +102,8 @@ func (in *Intake) provider(host, address string) string {
 	return "" // an operator's own domain: no rule is limited to it
 }
 
-// identity is the same for the same message about the same delivery, whichever way it came.
-func identity(msg *entity.Part, raw []byte, delivery string) string {
+// identity is the same for the same message about the same delivery and recipients, whichever way it came.
+func identity(msg *entity.Part, raw []byte, about ...string) string {
 	h := sha256.New()
 	if msg == nil {
 		h.Write(raw)
@@ -110,8 +114,10 @@ func identity(msg *entity.Part, raw []byte, delivery string) string {
 		}
 		h.Write(bytes.TrimSpace(msg.Body))
 	}
-	h.Write([]byte{'\n'})
-	h.Write([]byte(delivery))
+	for _, a := range about {
+		h.Write([]byte{'\n'})
+		h.Write([]byte(a))
+	}
 	return hex.EncodeToString(h.Sum(nil)[:16])
 }
 

@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -14,7 +13,6 @@ import (
 	"time"
 
 	"github.com/emersion/go-smtp"
-	"golang.org/x/net/netutil"
 	"golang.org/x/time/rate"
 
 	"github.com/reputemail/repute/bounce/internal/entity"
@@ -33,9 +31,11 @@ type ServerConfig struct {
 	MaxBytes int
 	// MaxConnections bounds the connections at a time; others wait to be taken. Defaults to 100.
 	MaxConnections int
+	// MaxPerAddress bounds those of one address (of IPv6: one /64); further ones are closed at once. Defaults to 10.
+	MaxPerAddress int
 	// PerMinute is how many messages one address (of IPv6: one /64) may send in a minute, with as many at once. Defaults to 60.
 	PerMinute int
-	// Timeout bounds each wait for the client, and each message's reading and writing. Defaults to 5 minutes (RFC 5321 section 4.5.3.2.7).
+	// Timeout bounds each wait for the client; a connection lasts three times that at most. Defaults to 5 minutes (RFC 5321 section 4.5.3.2.7).
 	Timeout time.Duration
 	// TLS offers STARTTLS. Defaults to none.
 	TLS *tls.Config
@@ -50,11 +50,18 @@ type Server struct {
 	smtp    *smtp.Server
 	known   map[string]bool
 	senders *keyed.Map[netip.Prefix, *rate.Limiter]
+	slots   chan struct{} // of MaxConnections
 
-	mu     sync.Mutex
-	closed bool
-	life   context.Context
-	end    context.CancelFunc
+	life context.Context // of what the Sink does
+	end  context.CancelFunc
+	work sync.WaitGroup // messages that are being handed over
+
+	mu        sync.Mutex
+	closed    bool
+	listeners map[net.Listener]struct{}
+	conns     map[*conn]struct{}
+	perSource map[netip.Prefix]int
+	idle      chan struct{} // closed when the last connection ends after closed was set
 }
 
 // NewServer checks the configuration and makes a Server; Serve makes it listen. An error names the field.
@@ -72,6 +79,7 @@ func NewServer(cfg ServerConfig) (*Server, error) {
 	}{
 		{"MaxBytes", &cfg.MaxBytes, entity.MaxBytes, entity.MaxBytes},
 		{"MaxConnections", &cfg.MaxConnections, 100, 1 << 20},
+		{"MaxPerAddress", &cfg.MaxPerAddress, 10, 1 << 20},
 		{"PerMinute", &cfg.PerMinute, 60, 1 << 20},
 	} {
 		if *n.v == 0 {
@@ -91,7 +99,8 @@ func NewServer(cfg ServerConfig) (*Server, error) {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	s := &Server{
-		cfg: cfg, known: make(map[string]bool, len(cfg.Addresses)),
+		cfg: cfg, known: make(map[string]bool, len(cfg.Addresses)), idle: make(chan struct{}),
+		listeners: map[net.Listener]struct{}{}, conns: map[*conn]struct{}{}, perSource: map[netip.Prefix]int{},
 		senders: keyed.New(keyed.Config[netip.Prefix, *rate.Limiter]{Max: maxSenders, Idle: time.Hour}),
 	}
 	for i, a := range cfg.Addresses {
@@ -100,6 +109,7 @@ func NewServer(cfg ServerConfig) (*Server, error) {
 		}
 		s.known[strings.ToLower(a)] = true
 	}
+	s.slots = make(chan struct{}, cfg.MaxConnections)
 	s.life, s.end = context.WithCancel(context.Background())
 	s.smtp = smtp.NewServer(smtp.BackendFunc(s.session))
 	s.smtp.Domain, s.smtp.TLSConfig = cfg.Hostname, cfg.TLS
@@ -116,51 +126,6 @@ const (
 	maxLine    = 4000    // octets of a command, and of what go-smtp takes for a line of content
 	maxSenders = 100_000 // whose rate is remembered
 )
-
-// ErrServerClosed: Serve ended because of Close or Shutdown.
-var ErrServerClosed = errors.New("intake: server closed")
-
-// Serve takes mail from l until Close or Shutdown, and returns ErrServerClosed then. It closes l.
-func (s *Server) Serve(l net.Listener) error {
-	err := s.smtp.Serve(netutil.LimitListener(l, s.cfg.MaxConnections))
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed || errors.Is(err, smtp.ErrServerClosed) {
-		return ErrServerClosed
-	}
-	return err
-}
-
-// Shutdown takes no new connections, and waits until those there are have ended or ctx has. Then it closes them.
-func (s *Server) Shutdown(ctx context.Context) error {
-	s.markClosed()
-	err := s.smtp.Shutdown(ctx)
-	s.end()
-	if err != nil {
-		return errors.Join(err, ignoreClosed(s.smtp.Close()))
-	}
-	return nil
-}
-
-// Close ends all connections at once.
-func (s *Server) Close() error {
-	s.markClosed()
-	s.end()
-	return ignoreClosed(s.smtp.Close())
-}
-
-func ignoreClosed(err error) error {
-	if errors.Is(err, smtp.ErrServerClosed) {
-		return nil
-	}
-	return err
-}
-
-func (s *Server) markClosed() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.closed = true
-}
 
 // session begins a conversation.
 func (s *Server) session(c *smtp.Conn) (smtp.Session, error) {
@@ -202,57 +167,3 @@ func (s *Server) takes(address string) bool {
 	_, err := t.ParseAddressAt(time.Now(), address)
 	return err == nil
 }
-
-// session is one SMTP conversation.
-type session struct {
-	s      *Server
-	from   netip.Prefix
-	sender string
-	to     []string
-}
-
-// The refusals.
-var (
-	errNoToken = &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 1, 1}, Message: "No such return path here, or no longer"}
-	errRate    = &smtp.SMTPError{Code: 451, EnhancedCode: smtp.EnhancedCode{4, 7, 28}, Message: "Too many messages from your network, try again in some minutes"}
-	errSink    = &smtp.SMTPError{Code: 451, EnhancedCode: smtp.EnhancedCode{4, 3, 0}, Message: "Cannot be kept for now, try again later"}
-)
-
-// Mail takes any reverse-path: bounces have none, complaints have one.
-func (c *session) Mail(from string, _ *smtp.MailOptions) error {
-	if !c.s.allow(c.from) {
-		return errRate
-	}
-	c.sender = from
-	return nil
-}
-
-// Rcpt takes addresses with a valid token, and those of ServerConfig.Addresses.
-func (c *session) Rcpt(to string, _ *smtp.RcptOptions) error {
-	if !c.s.takes(to) {
-		return errNoToken
-	}
-	c.to = append(c.to, to)
-	return nil
-}
-
-// Data reads the message and hands it over, for each recipient that it came to: each may stand for another delivery.
-func (c *session) Data(r io.Reader) error {
-	data, err := io.ReadAll(r) // go-smtp bounds it by MaxMessageBytes
-	if err != nil {
-		return err
-	}
-	for _, to := range c.to {
-		if _, err := c.s.cfg.Intake.Take(c.s.life, Message{From: c.sender, To: to, Data: data}); err != nil {
-			c.s.cfg.Logger.Error("a report cannot be kept", "err", err)
-			return errSink
-		}
-	}
-	return nil
-}
-
-// Reset forgets the transaction.
-func (c *session) Reset() { c.sender, c.to = "", nil }
-
-// Logout does nothing: there is nothing to give back.
-func (c *session) Logout() error { return nil }

@@ -43,8 +43,13 @@ func (in *Intake) tie(now time.Time, m Message, msg *entity.Part, found ...strin
 		// The host that took the report in writes the address to which it came into some of these; that which returns our message wrote its return path.
 		for _, name := range []string{in.cfg.Field, "Return-Path", "Delivered-To", "X-Original-To", "Original-Mail-From", "To"} {
 			for _, v := range p.Header.Values(name) {
-				if id == "" && (name == in.cfg.Field || strings.Contains(v, "@")) {
-					id = try(v)
+				if id != "" || name != in.cfg.Field && !strings.Contains(v, "@") {
+					continue
+				}
+				for a := range strings.SplitSeq(v, ",") { // a list of addresses, with names
+					if id = try(bare(a)); id != "" || tried > maxCandidates {
+						break
+					}
 				}
 			}
 		}
@@ -57,6 +62,16 @@ func (in *Intake) tie(now time.Time, m Message, msg *entity.Part, found ...strin
 		return id != "" || tried > maxCandidates
 	})
 	return id
+}
+
+// bare is what stands between angle brackets, where there are any.
+func bare(v string) string {
+	if i := strings.LastIndexByte(v, '<'); i >= 0 {
+		if j := strings.IndexByte(v[i:], '>'); j > 0 {
+			return v[i+1 : i+j]
+		}
+	}
+	return v
 }
 
 // quoted finds the lines of a body that quote the field with our token, or a return path: in bounces that return our header as text, and

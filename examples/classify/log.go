@@ -88,8 +88,14 @@ func isExim(line string) bool {
 
 // readExim reads "** a@b R=dnslookup T=remote_smtp H=mx.b [192.0.2.1]: SMTP error from remote mail server after RCPT TO:<a@b>: 550 …".
 func readExim(line string) (entry, bool) {
+	first := len(line) // a reply may have an arrow in it too
+	for _, f := range []string{" => ", " -> ", " ** ", " == "} {
+		if i := strings.Index(line, f); i >= 0 {
+			first = min(first, i)
+		}
+	}
 	for _, flag := range []string{" => ", " -> ", " ** ", " == "} {
-		_, rest, ok := strings.Cut(line, flag)
+		rest, ok := strings.CutPrefix(line[first:], flag)
 		if !ok {
 			continue
 		}

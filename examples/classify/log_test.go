@@ -27,6 +27,10 @@ func TestReadLine(t *testing.T) {
 			line: "2026-03-10 12:00:00 1abcDE-000001-XY ** anna@example.com R=dnslookup T=remote_smtp H=mx.example.com [192.0.2.1]: SMTP error from remote mail server after RCPT TO:<anna@example.com>: 550 5.1.1 user unknown",
 			want: entry{domain: "example.com", host: "mx.example.com", reply: "SMTP error from remote mail server after RCPT TO:<anna@example.com>: 550 5.1.1 user unknown"},
 		},
+		"Exim, an arrow in the reply": {
+			line: "2026-03-10 12:00:00 1abcDE-000001-XY ** anna@example.com R=dnslookup T=remote_smtp H=mx.example.com [192.0.2.1]: 550 5.1.1 lookup a => not found",
+			want: entry{domain: "example.com", host: "mx.example.com", reply: "550 5.1.1 lookup a => not found"},
+		},
 		"Exim, delivered": {
 			line: "2026-03-10 12:00:00 1abcDE-000001-XY => anna@example.com R=dnslookup T=remote_smtp H=mx.example.com [192.0.2.1] C=\"250 OK\"",
 			want: entry{domain: "example.com", host: "mx.example.com", reply: "R=dnslookup T=remote_smtp H=mx.example.com [192.0.2.1] C=\"250 OK\"", delivered: true},
