@@ -271,6 +271,11 @@ func (q *Queue) maintain() {
 		case <-q.closing:
 			return
 		case <-tick.C:
+			if !q.d.postgres {
+				if what, err = "keep time", q.keepTime(ctx); err != nil {
+					break
+				}
+			}
 			n := q.writer.commits.Load()
 			if q.d.postgres && n >= analyze && analyze <= analyzeLast {
 				analyze *= 10
