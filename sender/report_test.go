@@ -210,6 +210,73 @@ func TestReportsAboutOddAddresses(t *testing.T) {
 	})
 }
 
+// TestReturnedMailIsPrivate: what a bounce quotes of addresses does not show in events, tied or not.
+func TestReturnedMailIsPrivate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.mx("example.com", sendertest.ServerConfig{})
+		cfg := w.config()
+		cfg.PlainAddresses = false
+		s := w.start(cfg)
+		id := w.sent(s, note("anna@example.com"))
+		for i, delivery := range []string{id, ""} {
+			r := returned("r"+strconv.Itoa(i), delivery, "anna@example.com", dead)
+			r.Records[0].Reply = said(bounce.StageRcpt, 550, "5.1.1 <anna@example.com>: user unknown, forwarded to otto@example.net")
+			w.must(s.Report(context.Background(), r))
+		}
+		time.Sleep(time.Second)
+		events := w.of(sender.EventReturned)
+		if len(events) != 2 {
+			t.Fatalf("%d events", len(events))
+		}
+		for _, e := range events {
+			if text := mustJSON(e); strings.Contains(text, "anna@") || strings.Contains(text, "otto@") {
+				t.Errorf("an address shows: %s", text)
+			}
+		}
+	})
+}
+
+// TestGatesHearOfReturnedMail: those that keep a list of their own, too.
+func TestGatesHearOfReturnedMail(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.mx("example.com", sendertest.ServerConfig{})
+		cfg := w.config()
+		gate := &memoryGate{}
+		cfg.Gate, cfg.Suppressions = gate, sender.NoSuppressions{}
+		s := w.start(cfg)
+		w.must(s.Report(context.Background(), returned("r", w.sent(s, note("anna@example.com")), "anna@example.com", dead)))
+		w.must(s.Report(context.Background(), returned("q", w.sent(s, note("otto@example.com")), "otto@example.com", blocked)))
+		gate.mu.Lock()
+		defer gate.mu.Unlock()
+		if _, ok := gate.dead["anna@example.com"]; !ok || len(gate.dead) != 1 {
+			t.Errorf("the gate knows of %v", gate.dead)
+		}
+	})
+}
+
+// TestStrikesOfReturnedMail: a receiver that accepts all and returns it later does not clear itself by accepting.
+func TestStrikesOfReturnedMail(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.mx("example.com", sendertest.ServerConfig{})
+		s := w.start(w.config())
+		doubt := dead
+		doubt.Suppress = false
+		for i := range 3 {
+			if why := w.refused(s, "", "anna@example.com"); why != "" {
+				t.Fatalf("after %d returns: %s", i, why)
+			}
+			w.must(s.Report(context.Background(), returned("r"+strconv.Itoa(i), w.sent(s, note("anna@example.com")), "anna@example.com", doubt)))
+			time.Sleep(48 * time.Hour)
+		}
+		if why := w.refused(s, "", "anna@example.com"); !strings.Contains(why, "refused, bad-mailbox") {
+			t.Errorf("after three returns: %q", why)
+		}
+	})
+}
+
 // TestUnsubscribedByMail is no complaint.
 func TestUnsubscribedByMail(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -66,7 +66,7 @@ func (p *ReturnPath) fits(m *Message, id string) error {
 	return nil
 }
 
-// of is the reverse-path and the header field of one delivery. It is the same at each attempt, since greylisting goes by it.
+// of is the reverse-path and the header field of one delivery. It is the same at each attempt, since greylisting goes by it, as long as the keys are.
 func (p *ReturnPath) of(m *queue.Message, delivery string) (from string, field []byte, err error) {
 	if from, err = p.Tokens.AddressAt(m.Created, delivery, p.Domain); err != nil || p.Field == "-" {
 		return from, nil, err
