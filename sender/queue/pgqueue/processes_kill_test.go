@@ -17,6 +17,7 @@ func TestOneOfFourIsKilled(t *testing.T) {
 	w.wait("the middle", func() bool { return w.sink.messages() > 800 })
 	victim.kill()
 	at := time.Now()
+	before := len(w.lost(victim)) // while it was alive: on a busy machine it may have been silent for a second
 	held := w.leasedBy(victim.owner)
 	if held == 0 {
 		t.Fatal("it had nothing in flight")
@@ -38,10 +39,10 @@ func TestOneOfFourIsKilled(t *testing.T) {
 			p.stop()
 		}
 	}
-	w.checkTwice(w.checkAll(all...), victim, held)
+	w.checkTwice(w.checkAll(all...), victim, held+before)
 }
 
-// checkTwice checks what arrived twice: only what was taken over, and of the victim no more than it held.
+// checkTwice checks what arrived twice: only what was taken over, and of the victim no more than it held, now or when it lost it.
 func (w *world) checkTwice(twice []string, victim *process, held int) {
 	w.t.Helper()
 	lapsed := w.addresses("kind = 'lapsed'")
