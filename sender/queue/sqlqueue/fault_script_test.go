@@ -212,7 +212,7 @@ func (s *script) settle(list ...to) {
 }
 
 // txTries is how often a host repeats its transaction.
-const txTries = 5
+const txTries = 30
 
 // inTx puts a message and an order in a transaction of the host's, which repeats it when it fails.
 func (s *script) inTx(order string, change func(world), put func(tx *sql.Tx) error) {
