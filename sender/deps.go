@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/reputemail/repute/bounce"
+	"github.com/reputemail/repute/bounce/suppress"
 	"github.com/reputemail/repute/sender/queue"
 	"github.com/reputemail/repute/sender/route"
 	"github.com/reputemail/repute/sender/transport"
@@ -186,6 +187,43 @@ func (f GateFunc) Admit(ctx context.Context, r Recipient) (string, error) { retu
 type Suppressor interface {
 	// Suppress is called once the delivery is settled. It should be durable when it returns; an error is logged.
 	Suppress(ctx context.Context, r Recipient, v bounce.Verdict) error
+}
+
+// Suppressions is the list of the addresses that are not written to. [*suppress.List] is the implementation.
+type Suppressions interface {
+	// CheckAt tells whether mail of a stream to an address is suppressed, and why. It is called by Enqueue and again before each
+	// attempt. An error is temporary: Enqueue returns it, an attempt waits.
+	CheckAt(ctx context.Context, now time.Time, stream, address string) (suppress.Entry, bool, error)
+	// ObserveAt tells what became of mail to an address, once that is settled, or what came back later. It decides whether the address
+	// is suppressed from now on. It should be durable when it returns; the same Incident.ID counts once.
+	ObserveAt(ctx context.Context, now time.Time, i suppress.Incident) (suppress.Entry, bool, error)
+}
+
+// SuppressionStorer is the add-on of a Queue that can also keep the list of suppressed addresses.
+type SuppressionStorer interface {
+	// SuppressionStore is where New keeps the list when Config.Suppressions is not set.
+	SuppressionStore() suppress.Store
+}
+
+// SuppressionTxStorer is the add-on of a SuppressionStorer by which EnqueueTx reads the list in the host's transaction. Without it, a host whose
+// transactions take all connections of the pool would wait for itself.
+type SuppressionTxStorer interface {
+	// SuppressionStoreTx is SuppressionStore as a transaction sees it. Only Get is called.
+	SuppressionStoreTx(tx *sql.Tx) suppress.Store
+}
+
+// SuppressionPruner is the add-on of Suppressions by which they forget what has no effect any more.
+type SuppressionPruner interface {
+	// PruneAt is called an hour after Start and then once a day. It may take its time; ctx ends when the Sender stops.
+	PruneAt(ctx context.Context, now time.Time) (forgotten int, err error)
+}
+
+// ReturnPathTokens makes return paths. [*verp.Codec] is the implementation.
+type ReturnPathTokens interface {
+	// EncodeAt makes a token with a payload of the delivery's ID.
+	EncodeAt(now time.Time, payload string) (token string, err error)
+	// AddressAt makes an address with such a token as its local-part.
+	AddressAt(now time.Time, payload, domain string) (address string, err error)
 }
 
 // Resolver finds where a domain's mail goes. [*route.Resolver] is the implementation.

@@ -23,14 +23,6 @@ type ReturnPath struct {
 	Field string
 }
 
-// ReturnPathTokens makes return paths. [*verp.Codec] is the implementation.
-type ReturnPathTokens interface {
-	// EncodeAt makes a token with a payload of the delivery's ID.
-	EncodeAt(now time.Time, payload string) (token string, err error)
-	// AddressAt makes an address with such a token as its local-part.
-	AddressAt(now time.Time, payload, domain string) (address string, err error)
-}
-
 // withDefaults checks a ReturnPath.
 func (p ReturnPath) withDefaults(field string) (*ReturnPath, error) {
 	if p.Tokens == nil {

@@ -12,41 +12,12 @@ import (
 	"github.com/reputemail/repute/sender/queue"
 )
 
-// Suppressions is the list of the addresses that are not written to. [*suppress.List] is the implementation.
-type Suppressions interface {
-	// CheckAt tells whether mail of a stream to an address is suppressed, and why. It is called by Enqueue and again before each
-	// attempt. An error is temporary: Enqueue returns it, an attempt waits.
-	CheckAt(ctx context.Context, now time.Time, stream, address string) (suppress.Entry, bool, error)
-	// ObserveAt tells what became of mail to an address, once that is settled, or what came back later. It decides whether the address
-	// is suppressed from now on. It should be durable when it returns; the same Incident.ID counts once.
-	ObserveAt(ctx context.Context, now time.Time, i suppress.Incident) (suppress.Entry, bool, error)
-}
-
-// SuppressionStorer is the add-on of a Queue that can also keep the list of suppressed addresses.
-type SuppressionStorer interface {
-	// SuppressionStore is where New keeps the list when Config.Suppressions is not set.
-	SuppressionStore() suppress.Store
-}
-
-// SuppressionTxStorer is the add-on of a SuppressionStorer by which EnqueueTx reads the list in the host's transaction. Without it, a host whose
-// transactions take all connections of the pool would wait for itself.
-type SuppressionTxStorer interface {
-	// SuppressionStoreTx is SuppressionStore as a transaction sees it. Only Get is called.
-	SuppressionStoreTx(tx *sql.Tx) suppress.Store
-}
-
 // listIn is the list of suppressed addresses as a transaction sees it; the list itself if it is the host's own, or kept elsewhere.
 func (s *Sender) listIn(tx *sql.Tx) Suppressions {
 	if q, ok := s.cfg.Queue.(SuppressionTxStorer); ok && s.ownList != nil {
 		return s.ownList.On(q.SuppressionStoreTx(tx))
 	}
 	return s.cfg.Suppressions
-}
-
-// SuppressionPruner is the add-on of Suppressions by which they forget what has no effect any more.
-type SuppressionPruner interface {
-	// PruneAt is called an hour after Start and then once a day. It may take its time; ctx ends when the Sender stops.
-	PruneAt(ctx context.Context, now time.Time) (forgotten int, err error)
 }
 
 // pruneFirst and pruneEvery are when the list is pruned after Start.
