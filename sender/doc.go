@@ -13,7 +13,7 @@
 // # The way of a message
 //
 //  1. Accept. Enqueue checks the envelope and the message (RFC 5321, RFC 5322), adds Date and Message-ID where missing,
-//     asks the gates for each recipient, and puts the message with one delivery for each recipient into the queue.
+//     asks the list of suppressed addresses and the gates for each recipient, and puts the message with one delivery for each recipient into the queue.
 //  2. Lane. Deliveries stand in lanes by stream, destination and the route they are bound to. The dispatcher works with
 //     lanes: where a path is closed they wait whole, and nobody looks at the messages in them.
 //  3. Resolve. The destination's MX hosts are looked up and name the provider; null MX and NXDOMAIN bounce at once, a
@@ -24,14 +24,21 @@
 //     their route, since greylisting remembers the address, unless the verdict was about the route.
 //  5. Acquire a connection and a message token. Streams that contend for a path are served by weight, and within a stream
 //     its lanes in turn.
-//  6. Attempt. The gates are asked once more. The lease keeps other processes away meanwhile. A durable queue lets a delivery
+//  6. Attempt. The list and the gates are asked once more. The lease keeps other processes away meanwhile. A durable queue lets a delivery
 //     whose lease is lost again and again wait longer each time, so a crash loop cannot hammer a receiver.
 //  7. Connect, or reuse a session to the same hosts. A session that the receiver has closed in the meantime is no attempt.
 //  8. Sign, once for each message however many recipients.
 //  9. Transact: deliveries of one message in one lane share a transaction. Every reply line is kept, with its stage.
 //  10. Classify the replies into verdicts.
 //  11. Settle, many at a time: the queue first; the warm-up allowance is kept, or given back if the receiver never saw the
-//     message; the throttle learns. Events, the gate's Suppress and the callers of Send follow once that is durable.
+//     message; the throttle learns. What was the recipient's fault goes to the list of suppressed addresses, which Enqueue and
+//     each attempt ask. Events, the gate's Suppress and the callers of Send follow once that is durable.
+//
+// # What comes back
+//
+// Mail that a receiver has accepted may come back as a bounce, and people complain. With [Stream].ReturnPath each delivery has a return
+// path with a signed token; package bounce/intake takes reports in and ties them to deliveries, and [Sender.Report] is its Sink: the list, the
+// counts and the warm-up learn of them, the Observer is told. A report that is tied to nothing changes nothing.
 //
 // # Waits and attempts
 //
