@@ -211,13 +211,14 @@ func (s *script) settle(list ...to) {
 	})
 }
 
-// txTries is how often a host repeats its transaction.
-const txTries = 30
+// txTries is how often what failed is repeated.
+const txTries = 5
 
-// inTx puts a message and an order in a transaction of the host's, which repeats it when it fails.
+// inTx puts a message and an order in a transaction of the host's, which repeats it when it fails: twice as often, for
+// it has more statements than the queue's own since the put has its savepoint, each of which may be the one that fails.
 func (s *script) inTx(order string, change func(world), put func(tx *sql.Tx) error) {
 	s.do(change, func() (err error) {
-		for try := 0; try < txTries && !s.f.dead.Load(); try++ {
+		for try := 0; try < 2*txTries && !s.f.dead.Load(); try++ {
 			err = func() error {
 				tx, err := s.q.DB().BeginTx(ctx, nil)
 				if err != nil {
