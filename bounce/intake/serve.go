@@ -139,9 +139,13 @@ type conn struct {
 	once sync.Once
 }
 
-// SetDeadline, SetReadDeadline and SetWriteDeadline set no deadline later than the connection's end.
-func (c *conn) SetDeadline(t time.Time) error      { return c.Conn.SetDeadline(c.bound(t)) }
-func (c *conn) SetReadDeadline(t time.Time) error  { return c.Conn.SetReadDeadline(c.bound(t)) }
+// SetDeadline sets both deadlines, neither later than the connection's end.
+func (c *conn) SetDeadline(t time.Time) error { return c.Conn.SetDeadline(c.bound(t)) }
+
+// SetReadDeadline sets no deadline later than the connection's end.
+func (c *conn) SetReadDeadline(t time.Time) error { return c.Conn.SetReadDeadline(c.bound(t)) }
+
+// SetWriteDeadline sets no deadline later than the connection's end.
 func (c *conn) SetWriteDeadline(t time.Time) error { return c.Conn.SetWriteDeadline(c.bound(t)) }
 
 func (c *conn) bound(t time.Time) time.Time {
