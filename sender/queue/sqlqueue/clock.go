@@ -2,6 +2,8 @@ package sqlqueue
 
 import (
 	"context"
+	"fmt"
+	"strconv"
 	"sync/atomic"
 	"time"
 )
@@ -10,51 +12,77 @@ import (
 // processes whose clocks differ can share it; what is told is told in the process's own time.
 //
 // SQLite has no clock of its own, and its queue belongs to one process. Its time is what this process's clock showed when the queue was opened, and
-// goes on evenly from there: a clock that is set meanwhile ends no lease before its time. When the clock was set by more than a minute, all times in the database are moved
-// with it (keepTime), since the next process to open it goes by the clock as it is then: mail that was accepted while the clock was wrong is not given up too early or too late.
+// goes on evenly from there: a clock that is set meanwhile ends no lease before its time. How far the queue's time is ahead of the clock is written down when
+// it changes by more than a minute (keepTime), and the next process to open the file goes on from there: mail that was accepted while the clock was wrong is
+// not given up too early or too late, and no time in the database has to be changed.
 type clock struct {
 	base  time.Time    // SQLite: when the queue was opened; zero with PostgreSQL
-	moved atomic.Int64 // SQLite: how much the clock was set since then, as far as the database knows, in nanoseconds
+	lead  atomic.Int64 // SQLite: how far the queue's time was ahead of base then, in nanoseconds
 	ahead atomic.Int64 // PostgreSQL: how far this process is ahead, in nanoseconds
 }
 
 // now is the queue's time, for SQLite.
 func (c *clock) now() time.Time {
-	return c.base.Add(time.Since(c.base) + time.Duration(c.moved.Load()))
+	return c.base.Add(time.Since(c.base) + time.Duration(c.lead.Load()))
 }
 
 // local is a time of the database as a time of this process. With SQLite it can be compared with time.Now whatever becomes of the clock.
 func (c *clock) local(us int64) time.Time {
 	if !c.base.IsZero() {
-		return c.base.Add(time.UnixMicro(us).Sub(c.base.Round(0)) - time.Duration(c.moved.Load()))
+		return c.base.Add(time.UnixMicro(us).Sub(c.base.Round(0)) - time.Duration(c.lead.Load()))
 	}
 	return time.UnixMicro(us).Add(time.Duration(c.ahead.Load()))
 }
 
-// maxDrift is how far the queue's time may be from the clock.
+// kindClock keeps, under leadName, how far the time of a queue in a file is ahead of the clock, in nanoseconds. Without it they are the same.
+const (
+	kindClock Kind = "clock"
+	leadName       = "lead"
+)
+
+// maxDrift is how far the clock may be from what is written down of it.
 const maxDrift = time.Minute
 
-// drift is how far the clock is ahead of the queue's time, for SQLite. Round takes the reading off that no setting of the clock changes.
-func (c *clock) drift() time.Duration { return time.Now().Round(0).Sub(c.now().Round(0)) }
-
-// keepTime moves all times in a SQLite database when the clock was set.
-func (q *Queue) keepTime(ctx context.Context) error {
-	drift := q.clock.drift()
-	if drift.Abs() <= maxDrift {
-		return nil
-	}
-	q.log.Warn("the clock was set: all times of the queue move with it", "by", drift)
-	us := drift.Microseconds()
-	o := &op{name: "move times", rows: 16, held: true} // alone: what is written beside it would be by the old time
-	o.do = func(ctx context.Context, w *conn, _ *op) error {
-		if _, err := w.exec(ctx, "UPDATE repute_message SET created = created + ?", us); err != nil {
-			return err
-		}
-		_, err := w.exec(ctx, "UPDATE repute_delivery SET created = created + ?, due = due + ?, expires = expires + ?", us, us, us)
+// startClock begins the time of a queue in a file, where it was left.
+func (q *Queue) startClock(ctx context.Context) error {
+	text, err := q.State(kindClock).Get(ctx, leadName)
+	if err != nil || text == nil {
 		return err
 	}
-	o.then = func() { q.clock.moved.Add(int64(drift)) }
-	return q.writer.write(ctx, o)
+	lead, err := strconv.ParseInt(string(text), 10, 64)
+	if err != nil {
+		return fmt.Errorf("sqlqueue: open: repute_state: clock: %q is no number of nanoseconds", text)
+	}
+	q.clock.lead.Store(lead)
+	q.kept = time.Duration(lead)
+	return nil
+}
+
+// wasSet tells how far the queue's time is ahead of the clock, and whether that is news.
+func (q *Queue) wasSet() (lead time.Duration, news bool) {
+	lead = q.clock.now().Round(0).Sub(time.Now().Round(0)) // Round takes the reading off that no setting of the clock changes
+	return lead, !q.d.postgres && (lead-q.kept).Abs() > maxDrift
+}
+
+// keepTime writes down how far the queue's time is ahead of the clock, if the clock was set.
+func (q *Queue) keepTime(ctx context.Context) error {
+	lead, news := q.wasSet()
+	if !news {
+		return nil
+	}
+	_, err := q.run(ctx, "keep time", func(ctx context.Context, w *conn) error { return writeLead(ctx, w, lead) })
+	if err == nil {
+		q.log.Warn("the clock was set: the queue goes on by the time as it was", "by", q.kept-lead)
+		q.kept = lead
+	}
+	return err
+}
+
+func writeLead(ctx context.Context, w *conn, lead time.Duration) error {
+	_, err := w.exec(ctx, `INSERT INTO repute_state (kind, name, version, value) VALUES (?, ?, ?, ?)
+		ON CONFLICT (kind, name) DO UPDATE SET version = excluded.version, value = excluded.value`,
+		string(kindClock), leadName, newNonce(), strconv.AppendInt(nil, int64(lead), 10))
+	return err
 }
 
 // clockSlack is how far the clocks may drift from what is known before that is corrected.

@@ -101,8 +101,5 @@ func Resign(q *Queue) error {
 // Beat tells that a queue is alive, as it does every now and then.
 func Beat(q *Queue) error { return q.beat(context.Background()) }
 
-// SetBack makes the queue's time wrong, as if the clock had been when it was opened.
-func SetBack(q *Queue, by time.Duration) { q.clock.moved.Add(-int64(by)) }
-
-// KeepTime has the queue look at the clock, as it does every second.
-func KeepTime(q *Queue) error { return q.keepTime(context.Background()) }
+// SetClock does to a queue what setting the clock ahead by that much would.
+func SetClock(q *Queue, by time.Duration) { q.clock.lead.Add(-int64(by)) }

@@ -105,9 +105,15 @@ func (q *Queue) resign() error {
 	return last.err
 }
 
+// giveUp leaves nothing behind that is this process's.
 func (q *Queue) giveUp(ctx context.Context, w *conn) error {
 	if _, err := w.exec(ctx, "UPDATE repute_delivery SET state = 0, lease = 0, due = {now} WHERE state = 2 AND owner = ?", q.owner); err != nil {
 		return err
+	}
+	if lead, news := q.wasSet(); news {
+		if err := writeLead(ctx, w, lead); err != nil {
+			return err
+		}
 	}
 	_, err := w.exec(ctx, "DELETE FROM repute_owner WHERE owner = ?", q.owner)
 	return err

@@ -40,6 +40,7 @@ type Queue struct {
 	cache  *cache
 	news   *news
 	clock  clock
+	kept   time.Duration // maintain's: how far the clock is behind the queue's time, as the file has it
 
 	texts     sync.Map // of textKey: statements that are made for a number of rows
 	reclaimed atomic.Int64
@@ -94,7 +95,7 @@ func Open(ctx context.Context, db *sql.DB, cfg Config) (*Queue, error) {
 	q.writer.start()
 	if d.postgres {
 		err = q.beat(ctx)
-	} else {
+	} else if err = q.startClock(ctx); err == nil {
 		err = q.recover(ctx)
 	}
 	if err != nil {
@@ -271,10 +272,8 @@ func (q *Queue) maintain() {
 		case <-q.closing:
 			return
 		case <-tick.C:
-			if !q.d.postgres {
-				if what, err = "keep time", q.keepTime(ctx); err != nil {
-					break
-				}
+			if what, err = "keep time", q.keepTime(ctx); err != nil {
+				break
 			}
 			n := q.writer.commits.Load()
 			if q.d.postgres && n >= analyze && analyze <= analyzeLast {
