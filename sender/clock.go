@@ -15,12 +15,12 @@ type sharedLedger struct {
 }
 
 // shared is a time of this process as one of the queue.
-func (s sharedLedger) shared(now time.Time) time.Time { return now.Add(-s.clock.Ahead()) }
+func (s sharedLedger) shared(now time.Time) time.Time { return s.clock.SharedTime(now) }
 
 // own is a refusal by the queue's clock as one by this process's.
 func (s sharedLedger) own(r warmup.Reservation) warmup.Reservation {
 	if !r.Until.IsZero() {
-		r.Until = r.Until.Add(s.clock.Ahead())
+		r.Until = s.clock.OwnTime(r.Until)
 	}
 	return r
 }

@@ -21,7 +21,8 @@ type sharedQueue struct {
 }
 
 func (q sharedQueue) WarmupStore() (warmup.Store, string) { return q.store, q.owner }
-func (q sharedQueue) Ahead() time.Duration                { return q.ahead }
+func (q sharedQueue) SharedTime(t time.Time) time.Time    { return t.Round(0).Add(-q.ahead) }
+func (q sharedQueue) OwnTime(t time.Time) time.Time       { return t.Add(q.ahead) }
 
 // TestClocksOfProcessesMayDiffer: two processes share a cap of a day. The clock of one is hours ahead: it has not let go of what the other one sent.
 func TestClocksOfProcessesMayDiffer(t *testing.T) {

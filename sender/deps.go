@@ -78,8 +78,10 @@ type WarmupStorer interface {
 
 // Clock is the add-on of a Queue whose clock several processes share. The warm-up ledger that such a queue keeps goes by it.
 type Clock interface {
-	// Ahead is how far this process's clock is ahead of the queue's, as far as is known.
-	Ahead() time.Duration
+	// SharedTime is a time of this process, as time.Now tells it, by the queue's clock. When the clock of this process is set, the result does not jump.
+	SharedTime(t time.Time) time.Time
+	// OwnTime is the inverse of SharedTime: a time that can be compared with time.Now.
+	OwnTime(t time.Time) time.Time
 }
 
 // Transport opens SMTP sessions. [SMTP] makes one of a [*transport.Transport], for hosts that set its time-outs themselves.

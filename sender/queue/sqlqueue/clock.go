@@ -16,22 +16,29 @@ import (
 // it changes by more than a minute (keepTime), and the next process to open the file goes on from there: mail that was accepted while the clock was wrong is
 // not given up too early or too late, and no time in the database has to be changed.
 type clock struct {
-	base  time.Time    // SQLite: when the queue was opened; zero with PostgreSQL
-	lead  atomic.Int64 // SQLite: how far the queue's time was ahead of base then, in nanoseconds
-	ahead atomic.Int64 // PostgreSQL: how far this process is ahead, in nanoseconds
+	base time.Time    // when the queue was opened
+	lead atomic.Int64 // how far the queue's time is ahead of this process's, in nanoseconds
 }
 
-// now is the queue's time, for SQLite.
+// now is the queue's time: for SQLite what it goes by, for PostgreSQL as far as is known.
 func (c *clock) now() time.Time {
 	return c.base.Add(time.Since(c.base) + time.Duration(c.lead.Load()))
 }
 
-// local is a time of the database as a time of this process. With SQLite it can be compared with time.Now whatever becomes of the clock.
+// local is a time of the database as a time of this process. It can be compared with time.Now whatever becomes of the clock.
 func (c *clock) local(us int64) time.Time {
-	if !c.base.IsZero() {
-		return c.base.Add(time.UnixMicro(us).Sub(c.base.Round(0)) - time.Duration(c.lead.Load()))
-	}
-	return time.UnixMicro(us).Add(time.Duration(c.ahead.Load()))
+	return c.base.Add(time.UnixMicro(us).Sub(c.base.Round(0)) - time.Duration(c.lead.Load()))
+}
+
+// SharedTime implements sender.Clock: a time of this process by the database's clock. It goes by time as it passes since the queue was opened, so that a clock
+// that is set meanwhile changes nothing.
+func (q *Queue) SharedTime(t time.Time) time.Time {
+	return q.clock.base.Round(0).Add(t.Sub(q.clock.base) + time.Duration(q.clock.lead.Load()))
+}
+
+// OwnTime implements sender.Clock: the inverse of SharedTime. What it gives can be compared with time.Now.
+func (q *Queue) OwnTime(t time.Time) time.Time {
+	return q.clock.base.Add(t.Round(0).Sub(q.clock.base.Round(0)) - time.Duration(q.clock.lead.Load()))
 }
 
 // kindClock keeps, under leadName, how far the time of a queue in a file is ahead of the clock, in nanoseconds. Without it they are the same.
@@ -88,19 +95,15 @@ func writeLead(ctx context.Context, w *conn, lead time.Duration) error {
 // clockSlack is how far the clocks may drift from what is known before that is corrected.
 const clockSlack = 100 * time.Millisecond
 
-// observe takes note of PostgreSQL's time, in microseconds, as a statement told it that was sent at a time and has just been answered. How far we are
+// observe takes note of PostgreSQL's time, in microseconds, as a statement told it that was sent at a time and has just been answered. How far it is
 // ahead lies between what it was when the statement was sent and what it is now; only what cannot be so is corrected.
 func (c *clock) observe(now int64, sent time.Time) {
-	db := time.UnixMicro(now)
-	low, high := sent.Sub(db), time.Since(db)
-	if known := time.Duration(c.ahead.Load()); known < low-clockSlack || known > high+clockSlack {
-		c.ahead.Store(int64(low + (high-low)/2))
+	then := time.UnixMicro(now).Sub(c.base.Round(0))
+	low, high := then-time.Since(c.base), then-sent.Sub(c.base)
+	if known := time.Duration(c.lead.Load()); known < low-clockSlack || known > high+clockSlack {
+		c.lead.Store(int64(low + (high-low)/2))
 	}
 }
-
-// Ahead is how far this process's clock is ahead of the database's: what it was at the latest statement that told the time, give or take a tenth of a
-// second. With SQLite it is 0.
-func (q *Queue) Ahead() time.Duration { return time.Duration(q.clock.ahead.Load()) }
 
 // pulse decides whether this process may declare others dead. Two things must not make it: an outage of the database, after which all come back at once,
 // and a database clock that jumps ahead, by which all of them seem to have been silent.

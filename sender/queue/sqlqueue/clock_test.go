@@ -10,7 +10,7 @@ import (
 // TestClockTranslates: times of a database whose clock is wrong are told in the process's own time.
 func TestClockTranslates(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var c clock
+		c := clock{base: time.Now()}
 		for _, off := range []time.Duration{0, time.Hour, time.Hour + 20*time.Millisecond, -48 * time.Hour} {
 			now := time.Now().Add(off)
 			c.observe(now.UnixMicro(), time.Now())
@@ -19,11 +19,11 @@ func TestClockTranslates(t *testing.T) {
 				t.Errorf("ahead by %v: a minute from now is told as %v", off, time.Until(due))
 			}
 		}
-		before := c.ahead.Load()
+		before := c.lead.Load()
 		sent := time.Now()
 		time.Sleep(5 * time.Second) // for a lock, say
 		c.observe(time.Now().Add(-48*time.Hour).UnixMicro(), sent)
-		if c.ahead.Load() != before {
+		if c.lead.Load() != before {
 			t.Error("waiting is taken for a difference of clocks")
 		}
 	})

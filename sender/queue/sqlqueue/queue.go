@@ -77,13 +77,12 @@ func Open(ctx context.Context, db *sql.DB, cfg Config) (*Queue, error) {
 	}
 	q := &Queue{
 		db: db, d: d, cfg: cfg, log: cfg.Logger, owner: cfg.Owner + " " + rand.Text()[:8], cache: newCache(cfg.CacheBytes), news: newNews(),
-		stmts: map[string]*sql.Stmt{},
+		stmts: map[string]*sql.Stmt{}, clock: clock{base: time.Now()},
 	}
 	q.pool, q.writer = pool{q}, newWriter(q)
 	q.life, q.rest = context.WithCancel(context.Background())
 	q.closing = q.life.Done()
 	if !d.postgres {
-		q.clock.base = time.Now()
 		if err := q.lockFile(ctx); err != nil {
 			return nil, err
 		}
