@@ -160,6 +160,22 @@ func Geometric(start int, factor float64, target int) Plan {
 	return p
 }
 
+// Weekly is the ramp of a newsletter: as Geometric, but with a sending every seven days, and caps for an hour that let a stage go out within half a
+// day. A path advances once a week, however many days a sending takes, and a week without mail is no silence. A factor of 0 means WeeklyGrowth:
+// Google asks those who send seldom to grow more slowly than those who send daily. Validate reports what it does for Geometric.
+func Weekly(start int, factor float64, target int) Plan {
+	if factor == 0 {
+		factor = WeeklyGrowth
+	}
+	p := Geometric(start, factor, target)
+	p.Name, p.Every = "weekly", 7
+	p.Source = fmt.Sprintf("geometric growth by %g a week, by judgement", factor)
+	for i := range p.Stages {
+		p.Stages[i].Hour = max(1, ceilDiv(p.Stages[i].Day, 12))
+	}
+	return p
+}
+
 // fill makes the stages from a table of day caps, continued by growth beyond its end, and ending at peak.
 func (p *Plan) fill(table []int, growth float64, peak int) {
 	if !p.checkPeak(peak) {

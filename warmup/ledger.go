@@ -36,6 +36,12 @@ type Config struct {
 	StoreTimeout time.Duration
 	// RetryStore is how long a path waits after a failure of the store before it tries again. Defaults to 5 seconds.
 	RetryStore time.Duration
+	// Gate says what rates hold a path and put it back. Defaults to the zero Gate, whose fields say.
+	Gate Gate
+	// OnChange is told of every change of a path's phase or stage that this ledger has put on record, after it did so. It is called by the method of the
+	// Ledger that made the change, before that returns and without any lock of the ledger's held, so it must not block; and it may be called
+	// concurrently. Defaults to none.
+	OnChange func(Change)
 	// Logger is told of stage changes and store failures. Defaults to none.
 	Logger *slog.Logger
 }
@@ -52,6 +58,9 @@ func (c Config) validate() error {
 			return fmt.Errorf("warmup: Config.Plans[%q]: %w", route, err)
 		}
 	}
+	if err := c.Gate.Validate(); err != nil {
+		return fmt.Errorf("warmup: Config.%w", err)
+	}
 	switch {
 	case len(c.Owner) > maxName:
 		return fmt.Errorf("warmup: Config.Owner has %d bytes: at most %d are allowed", len(c.Owner), maxName)
@@ -66,8 +75,9 @@ func (c Config) validate() error {
 }
 
 // Ledger counts what each path carried and decides what it may carry. All methods are safe for concurrent use. Decisions take the time
-// as an argument; for each path time never runs backwards: an earlier time is taken for the latest one seen. No method but ReserveAt,
-// PrepareAt, ObserveAt, Pause, Resume and Close ever waits for the store.
+// as an argument; for each path time never runs backwards: an earlier time is taken for the latest one seen. Times from time.Now go by the time that passed
+// since Open, so that a clock that is set meanwhile changes nothing. No method but ReserveAt, PrepareAt, ObserveAt, the operators' and Close ever waits
+// for the store.
 type Ledger struct {
 	store        Store
 	ladders      map[string]*ladder
@@ -77,6 +87,12 @@ type Ledger struct {
 	storeTimeout time.Duration
 	retryStore   time.Duration
 	log          *slog.Logger
+	onChange     func(Change)
+	opened       time.Time
+
+	changesMu sync.Mutex
+	changes   []Change    // not told yet
+	untold    atomic.Bool // there are some
 
 	latest atomic.Int64 // the time of the latest decision that used the store
 
@@ -112,6 +128,10 @@ type account struct {
 	dirty bool
 	// gone says that the path has left the ledger's map.
 	gone bool
+	// shared says that other owners are on record.
+	shared bool
+	// tripped says that the gate wants the path to step back, by what this owner knows.
+	tripped bool
 
 	seen   int64 // the latest time seen
 	caller int64 // the time of the latest call, as the caller gave it
@@ -127,7 +147,9 @@ type account struct {
 	promise  int
 	windows  [kinds]window
 	ramp     ramp
-	outcomes counts // of the running period
+	outcomes counts   // of the running period
+	blocks   *[]int64 // when the latest blocks came, oldest first; nil for most
+	paced    int64    // the time that is taken up by what was reserved, where the stage spreads it
 }
 
 // full is a refused lease of n: it is not worth asking for as much again before its time.
@@ -161,6 +183,8 @@ func Open(ctx context.Context, cfg Config) (*Ledger, error) {
 		storeTimeout: cfg.StoreTimeout,
 		retryStore:   cfg.RetryStore,
 		log:          cfg.Logger,
+		onChange:     cfg.OnChange,
+		opened:       time.Now(),
 		paths:        make(map[Path]*path),
 	}
 	if l.owner == "" {
@@ -178,8 +202,13 @@ func Open(ctx context.Context, cfg Config) (*Ledger, error) {
 	if l.log == nil {
 		l.log = slog.New(slog.DiscardHandler)
 	}
+	gate := cfg.Gate.withDefaults()
+	reports := make(map[string]bool, len(gate.Reporters))
+	for _, provider := range gate.Reporters {
+		reports[provider] = true
+	}
 	for route, plan := range cfg.Plans {
-		l.ladders[route] = newLadder(route, plan)
+		l.ladders[route] = newLadder(route, plan, &gate, reports)
 	}
 	if l.store == nil {
 		return l, nil
@@ -209,7 +238,7 @@ func (l *Ledger) load(ctx context.Context) error {
 		return err
 	}
 	// The time is not known here, but that it was the latest on record, or not as late if the clock was wrong then.
-	latest = min(latest, stamp(time.Now()))
+	latest = min(latest, l.stamp(time.Now()))
 	var blank []Path
 	for key, rec := range records {
 		lad := l.ladders[rec.Route]
@@ -324,8 +353,8 @@ func (p *path) evictable(t int64, stored bool) bool {
 	if stored {
 		return true
 	}
-	r := p.ramp.next(p.ladder, t, p.lastSent, int(p.outcomes[Delivered.index()]))
-	return r.pos == 0 && !r.paused
+	r := p.ahead(t)
+	return r.pos == 0 && !r.told() && !r.paused
 }
 
 // Close writes what is not on record yet and gives back what was promised and not used. Decisions after Close are refused with
@@ -341,6 +370,7 @@ func (l *Ledger) Close(ctx context.Context) error {
 		return nil
 	}
 	at := l.latest.Load()
+	defer l.tell()
 	return errors.Join(inParallel(slices.Collect(maps.Values(l.paths)), func(p *path) error { // Nothing is inserted any more.
 		if err := l.flush(ctx, p, at); err != nil {
 			return fmt.Errorf("warmup: close: %s: %w", p.Path, err)

@@ -42,11 +42,16 @@ func (l *Ledger) merge(p *snapshot, rec *record, q ask) (agreed, error) {
 	}
 
 	before := a.ramp.period
-	delivered := int(a.outcomes[Delivered.index()]) + rec.delivered(before)
-	a.ramp = a.ramp.next(p.ladder, at, a.lastSent, delivered)
-	if q.paused != nil {
-		a.ramp.paused = *q.paused
+	all := rec.outcomes(before)
+	all.addAll(a.outcomes)
+	was := a.ramp
+	var why Evidence
+	a.ramp, why = a.ramp.next(p.ladder, rec.Provider, at, a.lastSent, day{all, p.burst(p.ladder.gate.BlockBurst, at)})
+	if q.edit != nil {
+		a.ramp, why = q.edit(a.ramp, at), Evidence{}
 	}
+	a.change = p.ladder.change(Path{rec.Route, rec.Provider}, was, a.ramp, at, why, all)
+	a.change.Actor = q.actor
 	l.lease(p, rec, &a, q.n)
 	if q.n > 0 && a.grant.until == 0 && !a.ramp.paused {
 		a.ramp = a.ramp.begin(p.ladder, at)
@@ -55,6 +60,7 @@ func (l *Ledger) merge(p *snapshot, rec *record, q ask) (agreed, error) {
 		a.outcomes = counts{}
 	}
 	l.put(p, rec, &a)
+	a.shared = len(rec.Owners) > 1
 	return a, nil
 }
 
@@ -77,9 +83,8 @@ func (l *Ledger) put(p *snapshot, rec *record, a *agreed) {
 
 // apply makes what is on record the state of p, with what happened since the snapshot.
 func (l *Ledger) apply(p *path, s *snapshot, a agreed, committed int) {
-	if p.loaded && (a.ramp.pos != p.ramp.pos || a.ramp.cause != p.ramp.cause) {
-		l.log.Info("warm-up stage", "route", p.Route, "provider", p.Provider, "phase", a.ramp.phase(p.ladder), "cause", a.ramp.cause,
-			"stage", a.ramp.pos+1, "stages", p.ladder.top(), "day_cap", p.ladder.dayCap(a.ramp.pos))
+	if a.change.Path != (Path{}) {
+		l.note(a.change)
 	}
 	at := max(a.at, p.caller)
 	if p.seen > s.seen { // Otherwise it may have been wrong, and is put back.
@@ -103,9 +108,13 @@ func (l *Ledger) apply(p *path, s *snapshot, a agreed, committed int) {
 			outcomes.add(i, int(p.outcomes[i]-s.outcomes[i]))
 		}
 	}
+	if a.ramp.period != p.ramp.period || a.ramp.period == 0 {
+		p.blocks = nil
+	}
 	p.outcomes, p.ramp = outcomes, a.ramp
+	p.tripped = false // with what the others observed, if it is not so already: the next bad outcome asks again
 	p.promise, p.granted = p.promised(s, a, committed), int32(min(a.promise, MaxCap))
-	p.loaded, p.full = true, nil
+	p.loaded, p.shared, p.full = true, a.shared, nil
 }
 
 // promised is what is left of the promise that a snapshot led to. What is outstanding now and was not then has been taken from it, and

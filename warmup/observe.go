@@ -2,6 +2,7 @@ package warmup
 
 import (
 	"math"
+	"slices"
 	"time"
 )
 
@@ -58,6 +59,12 @@ func (c *counts) add(i, n int) {
 	c[i] = uint32(min(int64(c[i])+int64(n), math.MaxUint32))
 }
 
+func (c *counts) addAll(o counts) {
+	for i, n := range o {
+		c.add(i, int(n))
+	}
+}
+
 func (c counts) outcomes() Outcomes {
 	return Outcomes{int(c[0]), int(c[1]), int(c[2]), int(c[3]), int(c[4]), int(c[5])}
 }
@@ -71,7 +78,8 @@ func (l *Ledger) ObserveAt(now time.Time, p Path, o Outcome, n int) {
 	if lad == nil || n < 1 {
 		return
 	}
-	t := stamp(now)
+	t := l.stamp(now)
+	defer l.tell()
 	pt, _ := l.lock(p, lad, t)
 	if pt == nil {
 		return
@@ -98,6 +106,37 @@ func (l *Ledger) ObserveAt(now time.Time, p Path, o Outcome, n int) {
 	}
 	if pt.ramp.period != 0 && !pt.ramp.over(t) { // What comes after the day is no part of its result.
 		pt.outcomes.add(o.index(), n)
+		if o == Blocked {
+			pt.blocked(t, n)
+		}
+		if o != Delivered && o != Other {
+			pt.tripped = pt.judge(t).level == levelBack
+		}
 	}
 	pt.dirty = true
+}
+
+// blocked notes when blocks came, the latest as many as make a burst.
+func (p *path) blocked(at int64, n int) {
+	most := p.ladder.gate.BlockBurst
+	var latest []int64
+	if p.blocks != nil {
+		latest = *p.blocks
+	}
+	all := append(latest[:len(latest):len(latest)], slices.Repeat([]int64{at}, min(n, most))...) // a snapshot may have the old ones
+	all = all[max(0, len(all)-most):]
+	p.blocks = &all
+}
+
+// burst says that as many blocks as make a burst came within an hour.
+func (p *account) burst(most int, at int64) bool {
+	return p.blocks != nil && len(*p.blocks) >= most && at-(*p.blocks)[0] <= burstTime
+}
+
+// judge is what the gate finds by what this owner knows. p.mu is held.
+func (p *path) judge(at int64) finding {
+	if p.ramp.period == 0 || p.ramp.paused || p.ramp.pos >= p.ladder.top() {
+		return finding{}
+	}
+	return p.ladder.gate.judge(p.outcomes, p.burst(p.ladder.gate.BlockBurst, at), p.ladder.reports[p.Provider])
 }

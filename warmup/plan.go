@@ -1,8 +1,11 @@
 package warmup
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"time"
 )
 
 // Bounds of a plan.
@@ -10,11 +13,15 @@ const (
 	// DefaultGrowth is the growth from stage to stage that Geometric uses when it is given none: the factor of SendGrid's automated
 	// schedule.
 	DefaultGrowth = 1.4
+	// WeeklyGrowth is the growth from week to week that Weekly uses when it is given none.
+	WeeklyGrowth = 1.3
 	// MaxGrowth is the growth from stage to stage that Validate refuses, and everything above it, unless the plan sets AllowJumps.
 	// Google's sender guidelines name immediate doubling as a cause of rate limiting and lost reputation.
 	MaxGrowth = 2.0
 	// MaxStages is the largest number of stages of a plan.
 	MaxStages = 1000
+	// MaxEvery is the largest Every of a plan, in days.
+	MaxEvery = 28
 	// MaxCap is the largest cap of a stage, in messages.
 	MaxCap = 1 << 30
 )
@@ -27,8 +34,8 @@ type Stage struct {
 	// Hour is the cap for any 60 minutes, at most Day. 0 derives ceil(Day/8): our judgement, that a day's volume should fit into the
 	// eight hours of a working day and no less.
 	Hour int `json:"hour,omitempty"`
-	// Minute is the cap for any 60 seconds, at most Hour. 0 derives ceil(Hour/30): our judgement, that an hour's volume may pass in
-	// half an hour and no less.
+	// Minute is the cap for any 60 seconds, at most Hour. 0 derives ceil(Hour/30), and spreads an hour's volume over at least 48 minutes: messages
+	// follow each other no faster, but for those of some 15 seconds. Both are our judgement. An explicit Minute is not spread.
 	Minute int `json:"minute,omitempty"`
 }
 
@@ -42,6 +49,17 @@ func (s Stage) Caps() Stage {
 	}
 	return s
 }
+
+// The spreading of an hour's volume.
+const (
+	// paceTime is the time that an hour's volume takes at least.
+	paceTime = int64(48 * time.Minute)
+	// paceBurst is the time whose messages may go at once.
+	paceBurst = int64(15 * time.Second)
+)
+
+// paceOf is the least time between two messages at so many an hour.
+func paceOf(hour int) int64 { return paceTime / int64(hour) }
 
 // ceilDiv is a divided by b, rounded up, without overflow for a near the largest int.
 func ceilDiv(a, b int) int {
@@ -65,6 +83,14 @@ type Plan struct {
 	// AllowJumps accepts a growth of MaxGrowth or more between stages. The built-in plans whose published tables contain such jumps
 	// set it; each says so. Defaults to false.
 	AllowJumps bool `json:"allow_jumps,omitempty"`
+	// Calendar advances a stage for each day on which something was sent, however little, for those who must follow a fixed table. The gate
+	// still holds and steps back. Defaults to false: 90 % of a stage has to be delivered.
+	Calendar bool `json:"calendar,omitempty"`
+	// Every is the days from one sending to the next: 7 for a weekly newsletter. A path advances once per sending, and silence counts
+	// only from when the next one is due. At most MaxEvery. Defaults to 1.
+	Every int `json:"every,omitempty"`
+	// Keep keeps the caps of the last stage for good: the plan of a limit that stays, as for all providers of a route together. Defaults to false.
+	Keep bool `json:"keep,omitempty"`
 
 	// invalid is why the constructor could not make the plan; Validate returns it.
 	invalid string
@@ -73,7 +99,7 @@ type Plan struct {
 // IsZero says whether p is the zero Plan, which stands for "no warm-up" where a plan is optional. A plan that a constructor could not
 // make is not zero.
 func (p Plan) IsZero() bool {
-	return p.Name == "" && p.Source == "" && len(p.Stages) == 0 && !p.AllowJumps && p.invalid == ""
+	return p.Name == "" && p.Source == "" && len(p.Stages) == 0 && !p.AllowJumps && !p.Calendar && p.Every == 0 && !p.Keep && p.invalid == ""
 }
 
 // Peak is the day cap of the last stage, in messages per 24 hours; 0 for a plan without stages.
@@ -82,6 +108,56 @@ func (p Plan) Peak() int {
 		return 0
 	}
 	return p.Stages[len(p.Stages)-1].Day
+}
+
+// maxPlanSize is the largest plan that ReadPlan takes, in bytes.
+const maxPlanSize = 1 << 20
+
+// ReadPlan reads a plan from JSON, in the form that encoding/json gives a Plan, and validates it. Unknown fields and anything behind the plan are
+// errors, so that a misspelt field is not taken for its default; so is more than 1 MiB.
+func ReadPlan(r io.Reader) (Plan, error) {
+	limited := &io.LimitedReader{R: r, N: maxPlanSize + 1}
+	d := json.NewDecoder(limited)
+	d.DisallowUnknownFields()
+	var p Plan
+	if err := d.Decode(&p); err != nil {
+		if limited.N <= 0 {
+			err = fmt.Errorf("it has more than %d bytes", maxPlanSize)
+		}
+		return Plan{}, fmt.Errorf("warmup: plan: %w", err)
+	}
+	if _, err := d.Token(); err != io.EOF {
+		return Plan{}, errors.New("warmup: plan: something follows it")
+	}
+	if err := p.Validate(); err != nil {
+		return Plan{}, err
+	}
+	return p, nil
+}
+
+// EndAt is the plan with its end at peak messages a day, the largest volume of the host: stages at or above it are left out, and the last one is
+// peak. A plan whose table ends below peak is an error: it would be complete at a volume that the receiver has never seen.
+func (p Plan) EndAt(peak int) (Plan, error) {
+	if err := p.Validate(); err != nil {
+		return Plan{}, err
+	}
+	if peak < 1 || peak > MaxCap {
+		return Plan{}, fmt.Errorf("warmup: plan %q: peak is %d: must be between 1 and %d", p.Name, peak, MaxCap)
+	}
+	if p.Peak() < peak {
+		return Plan{}, fmt.Errorf("warmup: plan %q: it ends at %d messages a day, below the %d that are needed", p.Name, p.Peak(), peak)
+	}
+	var stages []Stage
+	for _, s := range p.Stages {
+		if s.Day >= peak {
+			s = s.Caps()
+			stages = append(stages, Stage{Day: peak, Hour: min(s.Hour, peak), Minute: min(s.Minute, s.Hour, peak)})
+			break
+		}
+		stages = append(stages, s)
+	}
+	p.Stages = stages
+	return p, nil
 }
 
 // Validate checks the plan and returns an error that names the stage (counted from 1) and the field at fault: there are between 1 and
@@ -109,6 +185,9 @@ func (p Plan) validate() error {
 func (p Plan) check() error {
 	if p.invalid != "" {
 		return errors.New(p.invalid)
+	}
+	if p.Every < 0 || p.Every > MaxEvery {
+		return fault("Every", "is %d: must be between 0 and %d", p.Every, MaxEvery)
 	}
 	if len(p.Stages) == 0 {
 		return fault("Stages", "is empty: there must be at least one")

@@ -10,7 +10,10 @@ import (
 // would be good to call PrepareAt ahead of time. A refusal is an answer, also that of a store which failed a moment ago (ReasonStore): it
 // says until when to wait. Without a store the answer is always ready.
 func (l *Ledger) TryReserveAt(now time.Time, p Path, n int) (r Reservation, ready bool) {
-	if r, ready = l.try(now, p, n); r.ticket.path != nil {
+	if r, ready = l.try(now, p, n); l.store == nil {
+		l.tell()
+	}
+	if r.ticket.path != nil {
 		pt := r.ticket.path
 		pt.mu.Lock()
 		defer pt.mu.Unlock()
@@ -25,7 +28,7 @@ func (l *Ledger) try(now time.Time, p Path, n int) (r Reservation, ready bool) {
 	if lad == nil || n < 1 {
 		return Reservation{OK: true, Path: p, N: n}, true
 	}
-	t := stamp(now)
+	t := l.stamp(now)
 	pt, reason := l.lock(p, lad, t)
 	if pt == nil {
 		return Reservation{Until: unstamp(t + int64(time.Minute)), Reason: reason, Path: p, N: n}, true
@@ -52,11 +55,12 @@ func (l *Ledger) PrepareAt(ctx context.Context, now time.Time, p Path, n int) {
 	if lad == nil || n < 1 || l.store == nil {
 		return
 	}
-	t, began := stamp(now), time.Now()
+	t, began := l.stamp(now), time.Now()
 	pt, _ := l.lockToUse(ctx, p, lad, t)
 	if pt == nil {
 		return
 	}
+	defer l.tell()
 	defer pt.mu.Unlock()
 	if ctx.Err() != nil {
 		return

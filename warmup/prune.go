@@ -13,8 +13,8 @@ var errKeep = errors.New("warmup: record is kept")
 // changes r when it says so.
 func (r *record) blankAt(l *ladder, at int64) bool {
 	m := r.ramp(l)
-	m = m.next(l, max(at, r.Seen), r.Sent, r.delivered(m.period))
-	if m.pos > 0 || m.period != 0 || m.paused {
+	m, _ = m.next(l, r.Provider, max(at, r.Seen), r.Sent, day{outcomes: r.outcomes(m.period)})
+	if m.pos > 0 || m.period != 0 || m.told() || m.paused {
 		return false
 	}
 	for _, s := range r.Owners {
@@ -49,8 +49,8 @@ func (l *Ledger) prune(ctx context.Context, p Path, at int64) error {
 
 // blank says that the record of p may be blank at a time, as far as this owner knows.
 func (p *path) blank(at int64) bool {
-	r := p.ramp.next(p.ladder, at, p.lastSent, int(p.outcomes[Delivered.index()]))
-	return p.outstanding == 0 && p.windows[dayWindow].usedAt(dayWindow, at) == 0 && r.pos == 0 && r.period == 0 && !r.paused
+	r := p.ahead(at)
+	return p.outstanding == 0 && p.windows[dayWindow].usedAt(dayWindow, at) == 0 && r.pos == 0 && r.period == 0 && !r.told() && !r.paused
 }
 
 // writers is the number of paths that Open and Close write at the same time: a store may gather them into one write.

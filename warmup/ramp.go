@@ -1,6 +1,9 @@
 package warmup
 
-import "time"
+import (
+	"math"
+	"time"
+)
 
 // The clock of a ramp.
 const (
@@ -11,6 +14,10 @@ const (
 	// idleRestart is the idle time after which a path is cold again: most receivers keep reputation for 30 days (Braze, "IP warming";
 	// Twilio SendGrid, "Warming up an IP address").
 	idleRestart = int64(30 * 24 * time.Hour)
+	// stuckDays is after how many sending days without advancing a path is stuck (SparkPost, "Automated IP warmup").
+	stuckDays = 10
+	// earlyDay is how much earlier than a plan's Every a sending may come and still count as the next one.
+	earlyDay = int64(12 * time.Hour)
 )
 
 // Phase is where a path stands in its warm-up.
@@ -21,9 +28,16 @@ const (
 	PhaseWarm Phase = "warm"
 	// PhaseWarming: the path is in a stage and nothing is known against the next one.
 	PhaseWarming Phase = "warming"
-	// PhaseHolding: the path stays in its stage, or was put back to it; Cause says why.
+	// PhaseHolding: the path stays in its stage; Cause says why.
 	PhaseHolding Phase = "holding"
-	// PhaseComplete: the last stage was passed. Everything is allowed; counting goes on, since an idle path grows cold again.
+	// PhaseSteppedBack: the path was put back a stage; Cause says why.
+	PhaseSteppedBack Phase = "stepped-back"
+	// PhaseStuck: ten sending days in a row did not lead to the next stage; Cause says why the latest did not. The path goes on trying, but somebody
+	// should look: at the plan, if the volume is not there, or at the mail. A path in its first stage that just gets little mail is not stuck.
+	PhaseStuck Phase = "stuck"
+	// PhaseCooled: the path was silent for too long and was put back.
+	PhaseCooled Phase = "cooled"
+	// PhaseComplete: the last stage was passed. Everything is allowed, unless the plan has Keep; counting goes on, since an idle path grows cold again.
 	PhaseComplete Phase = "complete"
 	// PhasePaused: an operator has paused the path.
 	PhasePaused Phase = "paused"
@@ -35,22 +49,44 @@ type Cause string
 const (
 	// CauseVolume: a day ended in which less than 90 % of the stage's day cap was delivered, so the stage is repeated.
 	CauseVolume Cause = "volume"
-	// CauseIdle: nothing was sent for more than three days, so the path was put back.
+	// CauseBounces: too many recipients did not exist.
+	CauseBounces Cause = "bounces"
+	// CauseDeferrals: too much was put off for the sender's reputation or rate.
+	CauseDeferrals Cause = "deferrals"
+	// CauseBlocks: too much was refused for the sender's sake.
+	CauseBlocks Cause = "blocks"
+	// CauseComplaints: too many recipients complained.
+	CauseComplaints Cause = "complaints"
+	// CauseIdle: nothing was sent for too long, so the path was put back.
 	CauseIdle Cause = "idle"
 	// CausePlan: the plan was changed, so the path was put where the new plan allows no more than the old one did.
 	CausePlan Cause = "plan"
+	// CauseOperator: somebody put the path there.
+	CauseOperator Cause = "operator"
 )
 
 // ladder is the validated plan of a route, ready for use.
 type ladder struct {
-	route string
-	name  string
-	caps  [][kinds]int
+	route    string
+	name     string
+	caps     [][kinds]int
+	pace     []int64 // the least time between two messages, by stage; 0: none
+	calendar bool
+	keep     bool
+	every    int64 // the time between two sendings
+	gate     *Gate
+	reports  map[string]bool // the gate's Reporters
 }
 
-func newLadder(route string, p Plan) *ladder {
-	l := &ladder{route: route, name: p.Name, caps: make([][kinds]int, len(p.Stages))}
+func newLadder(route string, p Plan, g *Gate, reports map[string]bool) *ladder {
+	l := &ladder{
+		route: route, name: p.Name, caps: make([][kinds]int, len(p.Stages)), pace: make([]int64, len(p.Stages)),
+		calendar: p.Calendar, keep: p.Keep, every: int64(max(1, p.Every)) * stagePeriod, gate: g, reports: reports,
+	}
 	for i, s := range p.Stages {
+		if s.Minute == 0 {
+			l.pace[i] = paceOf(s.Caps().Hour)
+		}
 		s = s.Caps()
 		l.caps[i] = [kinds]int{dayWindow: s.Day, hourWindow: s.Hour, minuteWindow: s.Minute}
 	}
@@ -65,23 +101,32 @@ func (l *ladder) dayCap(pos int) int { return l.caps[min(pos, len(l.caps)-1)][da
 
 // ramp is the position of a path on its ladder, shared by all owners. It is a value: next makes the following one.
 type ramp struct {
-	pos       int   // stage from 0, or ladder.top when complete
 	since     int64 // when pos was reached; 0 before the first reservation
 	period    int64 // when the current day in the stage began; 0 between days: the next reservation begins one
-	cause     Cause
-	paused    bool
 	idleFrom  int64 // the last sending that idleSteps belongs to
-	idleSteps int   // stages taken back since idleFrom
+	touched   int64 // when the path was first used after an operator had put it somewhere: silence before that does not count
+	cause     Cause
+	pos       int   // stage from 0, or ladder.top when complete
+	idleSteps int32 // stages taken back since idleFrom
+	tries     int16 // days since the path advanced that did not lead on
+	back      bool  // the path stepped back for cause
+	fresh     bool  // an operator has put it where it is, and nothing was sent since
+	paused    bool
 }
 
 // idle is the number of stages that the silence since lastSent costs and that were not taken back yet.
-func (r *ramp) idle(at, lastSent int64) int {
-	if lastSent == 0 || at-lastSent <= idleStep {
+func (r *ramp) idle(l *ladder, at, lastSent int64) int {
+	if lastSent == 0 || r.fresh {
 		return 0
 	}
-	steps := int((at - lastSent - 1) / idleStep)
+	lastSent = max(lastSent, r.touched)
+	silent := at - lastSent - (l.every - stagePeriod)
+	if silent <= idleStep {
+		return 0
+	}
+	steps := int((silent - 1) / idleStep)
 	if r.idleFrom == lastSent {
-		steps -= r.idleSteps
+		steps -= int(r.idleSteps)
 	}
 	return max(0, steps)
 }
@@ -92,32 +137,65 @@ func (r *ramp) over(at int64) bool { return r.period != 0 && at-r.period >= stag
 // needed is how much of a day cap has to be delivered to pass the stage: 90 %, rounded up (SparkPost, "Automated IP warmup").
 func needed(dayCap int) int { return ceilDiv(9*dayCap, 10) }
 
-// next is the ramp at a later time. delivered is what was delivered in the current period.
-func (r ramp) next(l *ladder, at, lastSent int64, delivered int) ramp {
+// day is what is known of the running day of a stage.
+type day struct {
+	outcomes counts
+	burst    bool // of blocks
+}
+
+// next is the ramp at a later time, and what the gate found, if that decided.
+func (r ramp) next(l *ladder, provider string, at, lastSent int64, d day) (ramp, Evidence) {
 	if r.paused {
-		return r
+		return r, Evidence{}
 	}
 	r.pos = min(r.pos, l.top())
-	if r.over(at) {
+	var why Evidence
+	if r.period != 0 {
+		f := finding{}
 		if r.pos < l.top() {
-			r.cause = CauseVolume
-			if delivered >= needed(l.caps[r.pos][dayWindow]) {
-				r.pos, r.since, r.cause = r.pos+1, at, ""
-			}
+			f = l.gate.judge(d.outcomes, d.burst, l.reports[provider])
 		}
-		r.period = 0
+		if f.level == levelBack || r.over(at) {
+			r, why = r.judged(l, at, d, f), f.evidence
+		}
 	}
-	if steps := r.idle(at, lastSent); steps > 0 {
+	if steps := r.idle(l, at, lastSent); steps > 0 {
+		lastSent = max(lastSent, r.touched)
 		if r.idleFrom != lastSent {
 			r.idleFrom, r.idleSteps = lastSent, 0
 		}
-		r.idleSteps += steps
+		r.idleSteps += int32(steps)
 		if at-lastSent > idleRestart {
-			steps = r.pos
+			steps, r.tries = r.pos, 0
 		}
 		if r.pos > 0 {
-			r.pos, r.since, r.period, r.cause = max(0, r.pos-steps), at, 0, CauseIdle
+			r.pos, r.since, r.period, r.cause, r.back = max(0, r.pos-steps), at, 0, CauseIdle, false
+			why = Evidence{}
 		}
+	}
+	return r, why
+}
+
+// judged is the ramp after a day in a stage, or after a finding that ends it.
+func (r ramp) judged(l *ladder, at int64, d day, f finding) ramp {
+	r.period = 0
+	r.tries = min(r.tries, math.MaxInt16-1)
+	switch {
+	case r.pos >= l.top():
+	case f.level == levelBack:
+		r.cause, r.back, r.tries = f.evidence.Cause, r.pos > 0, r.tries+1
+		if r.pos > 0 {
+			r.pos, r.since = r.pos-1, at
+		}
+	case f.level == levelHold:
+		r.cause, r.back, r.tries = f.evidence.Cause, false, r.tries+1
+	case !l.calendar && d.outcomes[Delivered.index()] < uint32(needed(l.caps[r.pos][dayWindow])):
+		r.cause, r.back, r.tries = CauseVolume, false, r.tries+1
+	case l.every > stagePeriod && at-r.since < l.every-earlyDay: // more of the same sending
+	case l.keep && r.pos == l.top()-1:
+		r.cause, r.back, r.tries = "", false, 0
+	default:
+		r.pos, r.since, r.cause, r.back, r.tries = r.pos+1, at, "", false, 0
 	}
 	return r
 }
@@ -130,6 +208,9 @@ func (r ramp) begin(l *ladder, at int64) ramp {
 	if r.period == 0 && r.pos < l.top() {
 		r.period = at
 	}
+	if r.fresh {
+		r.fresh, r.touched = false, at
+	}
 	return r
 }
 
@@ -138,11 +219,20 @@ func (r *ramp) phase(l *ladder) Phase {
 	switch {
 	case r.paused:
 		return PhasePaused
-	case r.pos >= l.top():
+	case r.pos >= l.top(), l.keep && r.pos == l.top()-1 && r.cause == "":
 		return PhaseComplete
-	case r.cause != "":
+	case r.tries >= stuckDays && (r.pos > 0 || r.cause != CauseVolume): // a provider that gets little mail is not stuck
+		return PhaseStuck
+	case r.back:
+		return PhaseSteppedBack
+	case r.cause == CauseIdle:
+		return PhaseCooled
+	case r.cause != "" && r.cause != CauseOperator:
 		return PhaseHolding
 	default:
 		return PhaseWarming
 	}
 }
+
+// told says that the path tells more than that it is at the start: somebody or something put it there.
+func (r *ramp) told() bool { return r.cause != "" && r.cause != CauseVolume && r.cause != CauseIdle }

@@ -29,9 +29,13 @@ type record struct {
 	Since     int64 `json:"since,omitempty"`
 	Period    int64 `json:"period,omitempty"`
 	Cause     Cause `json:"cause,omitempty"`
+	Back      bool  `json:"back,omitempty"`
+	Tries     int16 `json:"tries,omitempty"`
 	Paused    bool  `json:"paused,omitempty"`
+	Fresh     bool  `json:"fresh,omitempty"`
+	Touched   int64 `json:"touched,omitempty"`
 	IdleFrom  int64 `json:"idle_from,omitempty"`
-	IdleSteps int   `json:"idle_steps,omitempty"`
+	IdleSteps int32 `json:"idle_steps,omitempty"`
 	// Seen is the latest time that any owner acted at; Sent is when any owner last sent. Nanoseconds since 1970, like all times here.
 	Seen int64 `json:"seen"`
 	Sent int64 `json:"sent,omitempty"`
@@ -112,11 +116,13 @@ func (r *record) validate() error {
 		return fmt.Errorf("cap is %d", r.Cap)
 	case r.IdleSteps < 0:
 		return fmt.Errorf("idle_steps is %d", r.IdleSteps)
+	case r.Tries < 0:
+		return fmt.Errorf("tries is %d", r.Tries)
 	}
 	for _, at := range [...]struct {
 		field string
 		ns    int64
-	}{{"since", r.Since}, {"period", r.Period}, {"idle_from", r.IdleFrom}, {"seen", r.Seen}, {"sent", r.Sent}} {
+	}{{"since", r.Since}, {"period", r.Period}, {"idle_from", r.IdleFrom}, {"seen", r.Seen}, {"sent", r.Sent}, {"touched", r.Touched}} {
 		if at.ns < 0 || at.ns > maxUnix*1e9 {
 			return fmt.Errorf("%s is %d", at.field, at.ns)
 		}
@@ -194,7 +200,8 @@ func unpackWindow(k kind, pairs []int64) (window, error) {
 // ramp is the position that the record holds, moved where the plan is not the one that the record was written under: to the highest
 // stage whose day cap is no more than what was reached.
 func (r *record) ramp(l *ladder) ramp {
-	m := ramp{pos: r.Stage, since: r.Since, period: r.Period, cause: r.Cause, paused: r.Paused, idleFrom: r.IdleFrom, idleSteps: r.IdleSteps}
+	m := ramp{pos: r.Stage, since: r.Since, period: r.Period, cause: r.Cause, paused: r.Paused, idleFrom: r.IdleFrom, idleSteps: r.IdleSteps,
+		back: r.Back, tries: r.Tries, fresh: r.Fresh, touched: r.Touched}
 	if r.Complete == (m.pos >= l.top()) && l.dayCap(m.pos) == r.Cap && m.pos <= l.top() {
 		return m
 	}
@@ -205,7 +212,7 @@ func (r *record) ramp(l *ladder) ramp {
 	if r.Complete && l.dayCap(l.top()) <= r.Cap {
 		m.pos = l.top()
 	}
-	m.period, m.cause = 0, CausePlan
+	m.period, m.cause, m.back, m.tries = 0, CausePlan, false, 0
 	return m
 }
 
@@ -215,15 +222,16 @@ func (r *record) setRamp(m ramp, l *ladder) {
 	r.Stage, r.Complete = m.pos, m.pos >= l.top()
 	r.Since, r.Period, r.Cause, r.Paused = m.since, m.period, m.cause, m.paused
 	r.IdleFrom, r.IdleSteps = m.idleFrom, m.idleSteps
+	r.Back, r.Tries, r.Fresh, r.Touched = m.back, m.tries, m.fresh, m.touched
 }
 
-// delivered is what the owners on record have delivered in the day that began at period.
-func (r *record) delivered(period int64) int {
-	n := 0
+// outcomes is what the owners on record have observed in the day that began at period.
+func (r *record) outcomes(period int64) counts {
+	var c counts
 	for _, s := range r.Owners {
 		if s.Period == period {
-			n += int(s.Outcomes[Delivered.index()])
+			c.addAll(s.Outcomes)
 		}
 	}
-	return n
+	return c
 }

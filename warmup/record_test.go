@@ -12,7 +12,7 @@ import (
 func TestPaused(t *testing.T) {
 	store := NewMemoryStore()
 	rec := newRecord(google)
-	rec.setRamp(ramp{paused: true}, newLadder("new", flat(10, 0, 0)))
+	rec.setRamp(ramp{paused: true}, ladderOf(flat(10, 0, 0)))
 	data, err := json.Marshal(rec)
 	if err != nil {
 		t.Fatal(err)

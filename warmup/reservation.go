@@ -23,6 +23,8 @@ const (
 	ReasonHourCap Reason = "hour-cap"
 	// ReasonMinuteCap: the stage's cap for 60 seconds is used up.
 	ReasonMinuteCap Reason = "minute-cap"
+	// ReasonPace: the stage's hour is spread out, and the next message is due later.
+	ReasonPace Reason = "pace"
 	// ReasonPaused: an operator has paused the path.
 	ReasonPaused Reason = "paused"
 	// ReasonStore: the store is out of reach, its record is unreadable, or another process has taken over this owner's name, and

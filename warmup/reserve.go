@@ -15,11 +15,12 @@ var errRetry = errors.New("warmup: store failed a moment ago")
 // Where several processes share the store, or one may crash, a reservation has to be settled within an hour. TryReserveAt is ReserveAt
 // for those who must not wait for the store.
 func (l *Ledger) ReserveAt(now time.Time, p Path, n int) Reservation {
+	defer l.tell()
 	r, ready := l.try(now, p, n)
 	if ready {
 		return r
 	}
-	lad, t, began := l.ladders[p.Route], stamp(now), time.Now()
+	lad, t, began := l.ladders[p.Route], l.stamp(now), time.Now()
 	refused := Reservation{Until: unstamp(t + int64(l.retryStore)), Reason: ReasonStore, Path: p, N: n}
 	for range maxTries {
 		wait, stop := l.bounded()
@@ -61,7 +62,7 @@ func (l *Ledger) decide(p *path, n int, g *grant) (r Reservation, ready bool) {
 			return Reservation{}, false
 		}
 	}
-	if g != nil && g.err != nil && (!p.loaded || p.ramp.idle(at, p.lastSent) > 0) {
+	if g != nil && g.err != nil && (!p.loaded || p.tripped || p.ramp.idle(p.ladder, at, p.lastSent) > 0) {
 		return refuse(ReasonStore, *g), true // The stage on hand may be too high.
 	}
 	if p.ramp.paused {
@@ -70,8 +71,10 @@ func (l *Ledger) decide(p *path, n int, g *grant) (r Reservation, ready bool) {
 	if p.ramp.pos >= p.ladder.top() {
 		return Reservation{OK: true, Used: p.windows[dayWindow].usedAt(dayWindow, at) + p.outstanding + n}, true
 	}
+	// An operator may have moved the path in another process, so a refusal is good for as long as a promise.
+	stale := g == nil && l.store != nil && at-p.synced > leaseTerm && l.resting(p) == nil
 	if r := p.check(at, n); !r.OK {
-		return r, true
+		return r, !stale
 	}
 	for {
 		switch {
@@ -85,7 +88,7 @@ func (l *Ledger) decide(p *path, n int, g *grant) (r Reservation, ready bool) {
 		case g != nil:
 			p.full = &full{*g, n}
 			return refuse(g.kind.reason(), *g), true
-		case p.full != nil && n >= p.full.n && at < p.full.until:
+		case p.full != nil && n >= p.full.n && at < p.full.until && !stale:
 			return refuse(p.full.kind.reason(), p.full.grant), true
 		}
 		// The store has to be asked: another owner may have moved the stage.
@@ -101,6 +104,7 @@ func (p *path) answer(r Reservation, asked Path, n int) Reservation {
 	if r.OK {
 		if r.Cap > 0 {
 			p.promise -= n
+			p.paced = max(p.paced, p.seen) + int64(n)*p.ladder.pace[p.ramp.pos]
 		}
 		r.ticket = p.take(n)
 		return r
@@ -119,17 +123,29 @@ func refuse(reason Reason, g grant) Reservation {
 
 // check holds n more against the caps of the stage, as far as this owner's own use goes.
 func (p *path) check(at int64, n int) Reservation {
+	for k := range kinds {
+		p.windows[k].prune(k, at)
+	}
+	return p.checkAt(p.ramp.pos, at, n)
+}
+
+// checkAt is check for a position. It forgets nothing.
+func (p *path) checkAt(pos int, at int64, n int) Reservation {
 	ok := Reservation{OK: true}
 	worst, until := ok, int64(0)
+	if free := p.paced - paceBurst; p.ladder.pace[pos] > 0 && free > at {
+		until = free
+		worst = Reservation{Until: unstamp(free), Reason: ReasonPace, Cap: p.ladder.caps[pos][hourWindow], Used: p.windows[hourWindow].usedAt(hourWindow, at) + p.outstanding}
+	}
 	for k := range kinds {
 		w := &p.windows[k]
-		w.prune(k, at)
-		limit := p.ladder.caps[p.ramp.pos][k]
-		used := w.sum + p.outstanding
+		limit := p.ladder.caps[pos][k]
+		gone := w.sum - w.usedAt(k, at)
+		used := w.sum - gone + p.outstanding
 		if used+n <= limit {
 			continue
 		}
-		free, found := w.freeAt(k, used+n-limit)
+		free, found := w.freeAt(k, gone+used+n-limit)
 		if !found {
 			free = at + soon
 		}
@@ -185,7 +201,7 @@ func (l *Ledger) CommitAt(now time.Time, r Reservation) {
 	if p == nil || p.ledger != l {
 		return
 	}
-	t := stamp(now)
+	t := l.stamp(now)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	n := p.settle(r.ticket)
@@ -214,9 +230,10 @@ func (l *Ledger) CancelAt(now time.Time, r Reservation) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	l.clock(p, stamp(now))
+	l.clock(p, l.stamp(now))
 	if n := p.settle(r.ticket); n > 0 {
 		p.promise += n
+		p.paced -= int64(n) * p.ladder.pace[min(p.ramp.pos, len(p.ladder.pace)-1)]
 	}
 }
 

@@ -63,7 +63,7 @@ func (l *Ledger) StateAt(now time.Time, p Path) State {
 	if pt == nil {
 		pt = l.newPath(p, lad)
 	}
-	return pt.state(stamp(now))
+	return pt.state(l.stamp(now))
 }
 
 // StatesAt are the states of all paths in memory at a time, sorted by route and provider. It changes nothing and does not use the store.
@@ -77,7 +77,7 @@ func (l *Ledger) StatesAt(now time.Time) []State {
 	l.mu.RUnlock()
 	states := make([]State, len(paths))
 	for i, p := range paths {
-		states[i] = p.state(stamp(now))
+		states[i] = p.state(l.stamp(now))
 	}
 	slices.SortFunc(states, func(a, b State) int {
 		return cmp.Or(cmp.Compare(a.Route, b.Route), cmp.Compare(a.Provider, b.Provider))
@@ -89,7 +89,7 @@ func (p *path) state(at int64) State {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	at = max(at, p.seen)
-	r := p.ramp.next(p.ladder, at, p.lastSent, int(p.outcomes[Delivered.index()]))
+	r := p.ahead(at)
 	s := State{
 		Path:        p.Path,
 		Plan:        p.ladder.name,

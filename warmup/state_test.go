@@ -8,7 +8,9 @@ import (
 )
 
 func TestStateJSON(t *testing.T) {
-	l := mustOpen(t, Config{Plans: plans(Conservative(1000))})
+	plan := Conservative(1000)
+	plan.Stages[0] = Stage{Day: 50, Hour: 7, Minute: 1}
+	l := mustOpen(t, Config{Plans: plans(plan)})
 	a := l.ReserveAt(start, google, 1)
 	l.CommitAt(start.Add(time.Second), a)
 	l.ReserveAt(start.Add(time.Minute*2), google, 1)

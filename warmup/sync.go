@@ -16,13 +16,14 @@ type grant struct {
 	used  int   // and what counts against it
 }
 
-// ask is what a use of the store is for, at a time: a lease of at least n messages if n is above 0, and a pause or its end if paused is set.
+// ask is what a use of the store is for, at a time: a lease of at least n messages if n is above 0, and what an operator wants of the ramp if edit is set.
 type ask struct {
 	at int64
 	n  int
 	// ahead says that n messages could be had without the store, and are to be had meanwhile.
-	ahead  bool
-	paused *bool
+	ahead bool
+	edit  func(r ramp, at int64) ramp
+	actor string // who wants it
 }
 
 // agreed is what merge works out, before it is known to be on record.
@@ -34,6 +35,8 @@ type agreed struct {
 	outcomes counts
 	promise  int
 	grant    grant
+	shared   bool
+	change   Change // zero if the ramp stands where it stood
 }
 
 // due says that the path has to be agreed with the store before time at can be decided upon.
@@ -41,10 +44,10 @@ func (p *path) due(at int64) bool {
 	switch {
 	case !p.loaded, p.misdated():
 		return true
-	case p.ramp.paused, p.ramp.pos >= p.ladder.top() && !p.ramp.over(at) && p.ramp.idle(at, p.lastSent) == 0:
+	case p.ramp.paused, p.ramp.pos >= p.ladder.top() && !p.ramp.over(at) && p.ramp.idle(p.ladder, at, p.lastSent) == 0:
 		return at-p.synced > leaseTerm
 	default:
-		return p.ramp.over(at) || p.ramp.idle(at, p.lastSent) > 0
+		return p.tripped || p.ramp.over(at) || p.ramp.idle(p.ladder, at, p.lastSent) > 0
 	}
 }
 
@@ -63,17 +66,7 @@ func (l *Ledger) sync(ctx context.Context, p *path, q ask) grant {
 		return *g
 	}
 	if l.store == nil {
-		rec := newRecord(p.Path)
-		rec.setRamp(p.ramp, p.ladder)
-		rec.Seen, rec.Sent = p.seen, p.lastSent
-		rec.Owners[l.owner] = share{Session: l.session}
-		s := &snapshot{account: p.account, ladder: p.ladder}
-		a, _ := l.merge(s, rec, q)
-		if a.grant.until == 0 {
-			a.promise = maxAhead
-		}
-		l.apply(p, s, a, 0)
-		return a.grant
+		return l.agree(p, q)
 	}
 	l.latest.Store(p.caller)
 	began, asked := time.Now(), p.caller
@@ -89,6 +82,21 @@ func (l *Ledger) sync(ctx context.Context, p *path, q ask) grant {
 	p.retryAt = g.until
 	l.log.Error("warm-up store failed", "route", p.Route, "provider", p.Provider, "error", g.err)
 	return g
+}
+
+// agree is what agreeing with a store would be, without one.
+func (l *Ledger) agree(p *path, q ask) grant {
+	rec := newRecord(p.Path)
+	rec.setRamp(p.ramp, p.ladder)
+	rec.Seen, rec.Sent = p.seen, p.lastSent
+	rec.Owners[l.owner] = share{Session: l.session}
+	s := &snapshot{account: p.account, ladder: p.ladder}
+	a, _ := l.merge(s, rec, q)
+	if a.grant.until == 0 {
+		a.promise = maxAhead
+	}
+	l.apply(p, s, a, 0)
+	return a.grant
 }
 
 // write agrees with the store on the state of p, without the limits of sync. p.mu is held, but not while the store is used: the store

@@ -57,6 +57,14 @@ func stamp(t time.Time) int64 {
 	return t.UnixNano()
 }
 
+// stamp is a time in nanoseconds since 1970. One that has a monotonic reading, as those of time.Now have, goes by the time that passed since Open.
+func (l *Ledger) stamp(t time.Time) int64 {
+	if t != t.Round(0) {
+		t = l.opened.Round(0).Add(t.Sub(l.opened))
+	}
+	return stamp(t)
+}
+
 // unstamp is the inverse of stamp, in UTC; 0 is the zero time.
 func unstamp(ns int64) time.Time {
 	if ns == 0 {
@@ -74,7 +82,6 @@ type bucket struct{ slot, n uint16 }
 type window struct {
 	buckets []bucket // oldest first
 	sum     int      // of all buckets
-	expires int64    // when the oldest bucket stops counting
 	newest  uint32   // number of the last bucket
 }
 
@@ -91,9 +98,6 @@ func (w *window) add(k kind, at int64, n int) {
 	w.prune(k, at)
 	s := k.span()
 	number := at / s.width
-	if len(w.buckets) == 0 {
-		w.expires = s.end(number)
-	}
 	w.newest = uint32(number)
 	w.sum += n
 	slot := uint16(number)
@@ -115,19 +119,16 @@ func (w *window) add(k kind, at int64, n int) {
 
 // prune forgets what no longer counts at time at.
 func (w *window) prune(k kind, at int64) {
-	if len(w.buckets) == 0 || at < w.expires {
+	s := k.span()
+	if len(w.buckets) == 0 || at < s.end(w.number(w.buckets[0])) {
 		return
 	}
-	s := k.span()
 	gone := 0
 	for gone < len(w.buckets) && s.end(w.number(w.buckets[gone])) <= at {
 		w.sum -= int(w.buckets[gone].n)
 		gone++
 	}
 	w.buckets = w.buckets[:copy(w.buckets, w.buckets[gone:])]
-	if len(w.buckets) > 0 {
-		w.expires = s.end(w.number(w.buckets[0]))
-	}
 }
 
 // usedAt is what counts at time at, without forgetting anything.

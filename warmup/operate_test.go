@@ -3,6 +3,7 @@ package warmup
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 )
@@ -116,5 +117,91 @@ func TestPauseAndIdle(t *testing.T) {
 	}
 	if r := l.ReserveAt(now, google, 1); !r.OK || r.Cap != 10 {
 		t.Errorf("got %+v", r)
+	}
+}
+
+// TestPlacing: an operator puts a path somewhere while two processes use it; it is there at once in his own, within ten minutes in the other one, and over
+// restarts; what was sent before still counts.
+func TestPlacing(t *testing.T) {
+	ctx := WithActor(context.Background(), "ops@example.org")
+	for _, store := range []Store{nil, NewMemoryStore()} {
+		var changes []Change
+		cfg := Config{Plans: plans(Plan{Stages: []Stage{{10, 10, 10}, {19, 19, 19}, {30, 30, 30}}}), Store: store, Owner: "a", OnChange: func(c Change) { changes = append(changes, c) }}
+		a := mustOpen(t, cfg)
+		b := a
+		if store != nil {
+			cfg.Owner, cfg.OnChange = "b", nil
+			b = mustOpen(t, cfg)
+		}
+		now := start
+		if n := send(a, now, google, 6); n != 6 {
+			t.Fatal(n)
+		}
+		for _, c := range []struct {
+			name  string
+			do    func() error
+			stage int
+			phase Phase
+			more  int // how many more go out, on the first day
+		}{
+			{"SetStage", func() error { return a.SetStage(ctx, google, 2) }, 2, PhaseWarming, 13},
+			{"Reset", func() error { return a.Reset(ctx, google) }, 1, PhaseWarming, 0},
+			{"AlreadyWarm", func() error { return a.AlreadyWarm(ctx, google) }, 4, PhaseComplete, 100},
+			{"SetStage of a complete one", func() error { return a.SetStage(ctx, google, 3) }, 3, PhaseWarming, 0},
+		} {
+			changes = nil
+			if err := c.do(); err != nil {
+				t.Fatalf("%s: %v", c.name, err)
+			}
+			if len(changes) != 1 || changes[0].Actor != "ops@example.org" || changes[0].To.Stage != c.stage || changes[0].To.Cause != CauseOperator {
+				t.Errorf("%s: told %v", c.name, changes)
+			}
+			now = now.Add(11 * time.Minute)
+			if n := send(a, now, google, c.more+5); n < c.more || c.phase != PhaseComplete && n != c.more {
+				t.Errorf("%s, store %t: %d more went out, want %d", c.name, store != nil, n, c.more)
+			}
+			for _, l := range []*Ledger{a, b} {
+				l.PrepareAt(ctx, now, google, 1)
+				if s := l.StateAt(now, google); s.Stage != c.stage || s.Phase != c.phase {
+					t.Errorf("%s: %v", c.name, s)
+				}
+			}
+		}
+		for _, stage := range []int{-1, 0, 4} {
+			if err := a.SetStage(ctx, google, stage); err == nil || !strings.Contains(err.Error(), "the plan has stages 1 to 3") {
+				t.Errorf("stage %d: %v", stage, err)
+			}
+		}
+		for _, err := range []error{a.SetStage(ctx, Path{"old", "google"}, 1), a.Reset(ctx, Path{"old", "google"}), a.AlreadyWarm(ctx, Path{"old", "google"})} {
+			if !errors.Is(err, ErrWarm) {
+				t.Errorf("a route without a plan: %v", err)
+			}
+		}
+		if store == nil {
+			continue
+		}
+		cfg.Owner = "c"
+		if s := mustOpen(t, cfg).StateAt(now, google); s.Stage != 3 {
+			t.Errorf("over a restart: %v", s)
+		}
+	}
+}
+
+// TestAlreadyWarmAfterSilence: a path that was silent for long and is declared warm is warm, and silence counts anew from when it is used.
+func TestAlreadyWarmAfterSilence(t *testing.T) {
+	ctx := context.Background()
+	l := mustOpen(t, Config{Plans: plans(flat(10, 10, 10)), Store: NewMemoryStore()})
+	send(l, start, google, 5)
+	now := start.Add(50 * 24 * time.Hour)
+	if err := l.AlreadyWarm(ctx, google); err != nil {
+		t.Fatal(err)
+	}
+	now = now.Add(5 * 24 * time.Hour)
+	if n := send(l, now, google, 50); n != 50 {
+		t.Errorf("%d went out", n)
+	}
+	now = now.Add(4 * 24 * time.Hour)
+	if n := send(l, now, google, 50); n != 10 {
+		t.Errorf("%d went out after a silence", n)
 	}
 }
