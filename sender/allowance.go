@@ -24,6 +24,91 @@ const (
 	pacerRest = 20 // times as long as the answer took
 )
 
+// maxBudgets is how many budgets a message can count against.
+const maxBudgets = 3
+
+// budgets are what the first attempts of a stream over a route to a provider count against: the path, the route over all providers, the signing domain at
+// the provider, as far as these have plans.
+func (s *Sender) budgets(st *stream, r *routeInfo, provider string) (keys [maxBudgets]warmup.Path, n int) {
+	if r.warming {
+		keys[n] = warmup.Path{Route: r.Name, Provider: provider}
+		n++
+	}
+	if r.total != (warmup.Path{}) {
+		keys[n] = r.total
+		n++
+	}
+	if st.domain != "" {
+		keys[n] = warmup.Path{Route: st.domain, Provider: provider}
+		n++
+	}
+	return keys, n
+}
+
+// allowance is what the pacer has granted to an attempt: a reservation for each budget.
+type allowance struct {
+	res [maxBudgets]warmup.Reservation
+	on  [maxBudgets]*path // in whose lines others wait for it
+	n   int
+}
+
+// budget is the line for one of the budgets of a path: the path itself, or one that has no connections.
+func (d *dispatcher) budget(p *path, key warmup.Path) *path {
+	if Path(key) == p.key {
+		return p
+	}
+	b := d.paths[Path(key)]
+	if b == nil {
+		b = &path{key: Path(key)}
+		b.cold.ranked = true
+		b.coldAt.ring = func(time.Time) { d.serveCold(b) }
+		d.paths[b.key] = b
+	}
+	return b
+}
+
+// allow asks for n first attempts of a lane over a path, from all budgets or none. On ok false it says what is in the way.
+func (d *dispatcher) allow(l *lane, p *path, n int, now time.Time) (a allowance, o obstacle, ok bool) {
+	keys, budgets := d.s.budgets(l.stream, p.route, l.dest.provider)
+	for _, key := range keys[:budgets] {
+		b := d.budget(p, key)
+		if (d.served != b || !d.servedCold) && b.cold.len() > 0 && (b.coldAt.slot > 0 || b.preparing) { // others were here before
+			d.giveBack(&a, now)
+			return a, b.scarceFor(now), false
+		}
+		res, ready := d.reserve(b, n, now)
+		if !ready {
+			d.giveBack(&a, now)
+			return a, d.awaited(b, n, now), false
+		}
+		b.answered()
+		if !res.OK {
+			d.giveBack(&a, now)
+			return a, b.refused(res, now), false
+		}
+		a.res[a.n], a.on[a.n] = res, b
+		a.n++
+		if l.warmOnly && b == p && res.Cap > 0 {
+			d.giveBack(&a, now)
+			return a, obstacle{path: p, wait: Wait{
+				Reason: WaitWarmup, Path: p.key, Until: now.Add(warmOnlyEvery), Detail: "the message may not go over a route that is being warmed up",
+			}, forbidden: true}, false
+		}
+	}
+	return a, obstacle{}, true
+}
+
+// warmOnlyEvery is how often it is looked whether a route has become warm, for mail that forbids cold ones.
+const warmOnlyEvery = 10 * time.Minute
+
+// giveBack cancels what was granted in vain.
+func (d *dispatcher) giveBack(a *allowance, now time.Time) {
+	for _, res := range a.res[:a.n] {
+		d.s.pacer.CancelAt(now, res)
+	}
+	a.n = 0
+}
+
 // reserve asks the pacer for n first attempts. When the answer is not ready, it has to be prepared. The mutex is held.
 func (d *dispatcher) reserve(p *path, n int, now time.Time) (res warmup.Reservation, ready bool) {
 	key := warmup.Path(p.key)
@@ -45,13 +130,26 @@ func (d *dispatcher) reserve(p *path, n int, now time.Time) (res warmup.Reservat
 	return res, true
 }
 
-// reserveRest asks the pacer for what is left of a group whose allowance was just given back. It is called without the mutex.
-func (d *dispatcher) reserveRest(now time.Time, p Path, n int) warmup.Reservation {
-	if d.s.preparer != nil {
-		res, _ := d.s.preparer.TryReserveAt(now, warmup.Path(p), n)
-		return res
+// reserveRest asks the pacer for what is left of a group whose allowance, a, was just given back. It is called without the mutex.
+func (d *dispatcher) reserveRest(now time.Time, a *allowance, n int) bool {
+	for i, b := range a.on {
+		if b == nil {
+			break
+		}
+		var res warmup.Reservation
+		if d.s.preparer != nil {
+			res, _ = d.s.preparer.TryReserveAt(now, warmup.Path(b.key), n)
+		} else {
+			res = d.s.pacer.ReserveAt(now, warmup.Path(b.key), n)
+		}
+		if !res.OK {
+			d.giveBack(a, now)
+			return false
+		}
+		a.res[i] = res
+		a.n = i + 1
 	}
-	return d.s.pacer.ReserveAt(now, warmup.Path(p), n)
+	return true
 }
 
 // refused makes an obstacle of the pacer's refusal.

@@ -25,7 +25,9 @@ type attempt struct {
 	path        *path
 	dest        *destination
 	overflow    bool
-	reservation warmup.Reservation
+	overflowFor Wait // why it did not go over the first route
+	arm         arm  // of a migration
+	allowance   allowance
 	session     *session // nil: to be dialled with the connection that was taken
 	group       []queue.Delivery
 	struck      []string        // those of the group with strikes against them
@@ -45,7 +47,12 @@ func (d *dispatcher) launch(a *attempt, group []queue.Delivery) {
 	l := a.lane
 	a.group = append([]queue.Delivery(nil), group...)
 	a.limits = a.path.limits
-	l.buf = l.buf[len(group):]
+	if n := len(group); l.from == 0 {
+		l.buf = l.buf[n:]
+		d.retain(l, l.keptOn, max(0, l.kept-n))
+	} else {
+		l.buf = slices.Delete(l.buf, l.from, l.from+n)
+	}
 	if len(l.buf) == 0 {
 		l.buf = nil
 	}
@@ -215,10 +222,10 @@ func (d *dispatcher) admit(a *attempt) bool {
 		d.hold(a.lane, WaitGate, failed)
 	}
 	d.mu.Unlock()
-	if len(group) > 0 && fewer && a.reservation.OK {
+	if len(group) > 0 && fewer && a.allowance.n > 0 {
 		d.refund(a)
 		if n := countNew(group, a.path.key.Route); n > 0 {
-			if a.reservation = d.reserveRest(now, a.path.key, n); !a.reservation.OK {
+			if !d.reserveRest(now, &a.allowance, n) {
 				for _, del := range group { // somebody else was quicker
 					d.s.settler.wait(del, tokenHold)
 				}
@@ -274,16 +281,18 @@ func (d *dispatcher) compose(a *attempt) (msg *queue.Message, header []byte, ok 
 
 // refund gives the warm-up allowance back: the receiver never saw the message.
 func (d *dispatcher) refund(a *attempt) {
-	if !a.reservation.OK {
+	if a.allowance.n == 0 {
 		return
 	}
 	now := time.Now()
-	d.s.pacer.CancelAt(now, a.reservation)
-	a.reservation.OK = false
+	on := a.allowance.on[:a.allowance.n]
+	d.giveBack(&a.allowance, now)
 	d.mu.Lock()
 	defer d.unlock()
-	if a.path.cold.len() > 0 { // somebody waits for it
-		d.setEarlier(&a.path.coldAt, now)
+	for _, b := range on {
+		if b.cold.len() > 0 { // somebody waits for it
+			d.setEarlier(&b.coldAt, now)
+		}
 	}
 }
 
@@ -439,10 +448,14 @@ type routeInfo struct {
 	relayHost string
 	relayPort uint16
 	warming   bool
+	total     warmup.Path // the budget over all providers; zero if there is none
 }
 
 func newRouteInfo(r Route) *routeInfo {
 	info := &routeInfo{Route: r, warming: len(r.Warmup.Stages) > 0}
+	if len(r.WarmupTotal.Stages) > 0 {
+		info.total = warmup.Total(r.Name)
+	}
 	if r.LocalAddr != "" {
 		info.local, _ = netip.ParseAddr(r.LocalAddr) // checked by Config
 		info.local = info.local.Unmap()

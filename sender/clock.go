@@ -41,6 +41,11 @@ func (s sharedLedger) PrepareAt(ctx context.Context, now time.Time, p warmup.Pat
 	s.ledger.PrepareAt(ctx, s.shared(now), p, n)
 }
 
+// RoomWithinAt implements PacerForecaster.
+func (s sharedLedger) RoomWithinAt(now time.Time, p warmup.Path, within time.Duration) int {
+	return s.ledger.RoomWithinAt(s.shared(now), p, within)
+}
+
 // CommitAt implements Pacer.
 func (s sharedLedger) CommitAt(now time.Time, r warmup.Reservation) {
 	s.ledger.CommitAt(s.shared(now), r)

@@ -51,6 +51,17 @@ type Config struct {
 	// WarmupStore keeps the default Pacer's counts. It must outlive the process wherever a Route has a Warmup.
 	// Defaults to memory, which forgets at exit what was sent today.
 	WarmupStore warmup.Store
+	// Migrations move mail from one route or pool to another. A stream is part of one migration at a time, or of several for different providers. Defaults
+	// to none.
+	Migrations []Migration
+	// MigrationStore keeps where they stand. It must outlive the process. Defaults to the Queue where that is in a database, else to memory: then each start
+	// begins them anew.
+	MigrationStore warmup.Store
+	// WarmupGate says what rates hold a path's warm-up and put it back. Defaults as its fields say.
+	WarmupGate warmup.Gate
+	// WarmupDomains are plans by signing domain (Stream.SigningDomain): a new domain is warmed up at each provider, whatever routes its mail takes.
+	// Defaults to none.
+	WarmupDomains map[string]warmup.Plan
 	// Throttle decides how fast paths may go. Defaults to a throttle.Limiter with the profiles of Providers.
 	Throttle Throttle
 	// Limits replaces the default Throttle's profile of a provider, by its name ("google"). Defaults to none.
@@ -66,6 +77,8 @@ type Config struct {
 	Suppressions Suppressions
 	// Gate is asked for every recipient of every stream, after Suppressions. Defaults to none.
 	Gate Gate
+	// Ranker says which mail goes first where warm-up leaves little room. Defaults to none: by Message.Priority, and streams by their weights.
+	Ranker Ranker
 	// Observer is told of every event. Defaults to none.
 	Observer Observer
 	// Logger gets what an operator should know. Defaults to discarding it.
@@ -98,6 +111,9 @@ type Route struct {
 	Relay *Relay
 	// Warmup is the plan by which a cold route is warmed up, for each provider. Direct routes only. Defaults to none: warm.
 	Warmup warmup.Plan
+	// WarmupTotal is a plan for all that goes over the route, to whatever provider, beside Warmup. With Plan.Keep it is a limit that stays. Direct routes
+	// only. Defaults to none.
+	WarmupTotal warmup.Plan
 	// TLS is the least TLS that the route accepts. A provider's profile may ask for more. Defaults to opportunistic for
 	// direct routes; Relay.TLS rules for relays.
 	TLS transport.TLSPolicy
@@ -138,8 +154,15 @@ type Stream struct {
 	Pool string
 	// Signer signs its messages. Defaults to none: unsigned.
 	Signer Signer
+	// SigningDomain is the domain that Signer signs for, for WarmupDomains. Defaults to none.
+	SigningDomain string
 	// ExpireAfter is how long its deliveries live, at least a minute. Defaults to 72 hours.
 	ExpireAfter time.Duration
+	// OverflowAfter is how long its mail may wait for the warm-up allowance of its routes before it overflows. Of a campaign that comes all at once, as much as
+	// the routes may carry within that time waits for them, the best of it, and the rest overflows at once. Without it, hardly anything would go
+	// over a route whose allowance is spread over the day. At most 24 hours. Defaults to 0: what cannot go at once overflows, as befits mail that
+	// somebody waits for.
+	OverflowAfter time.Duration
 	// Weight is its share of a path that it contends for with other streams, 1 to 1000. Defaults to 1.
 	Weight int
 	// Gate is asked for each of its recipients, after Config.Gate. Defaults to none.

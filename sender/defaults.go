@@ -6,12 +6,14 @@ import (
 	"net"
 	"net/netip"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/reputemail/repute/sender/transport"
 	"github.com/reputemail/repute/throttle"
+	"github.com/reputemail/repute/warmup"
 )
 
 // The bounds and defaults of Config.
@@ -23,6 +25,7 @@ const (
 	defaultExpireAfter    = 72 * time.Hour
 	minExpireAfter        = time.Minute
 	maxWeight             = 1000
+	maxOverflowAfter      = 24 * time.Hour
 )
 
 // withDefaults returns a copy with every default filled in, or the first error.
@@ -80,14 +83,17 @@ func (c Config) withDefaults() (Config, error) {
 	if err := c.poolDefaults(routes); err != nil {
 		return c, err
 	}
-	return c, c.streamDefaults()
+	if err := c.streamDefaults(); err != nil {
+		return c, err
+	}
+	return c, c.checkWarmup()
 }
 
 // checkNil refuses interfaces that hold a nil pointer: they look set, and fail when they are used.
 func (c *Config) checkNil() error {
 	parts := map[string]any{
-		"Queue": c.Queue, "Resolver": c.Resolver, "Transport": c.Transport, "Pacer": c.Pacer, "WarmupStore": c.WarmupStore, "Throttle": c.Throttle,
-		"Providers": c.Providers, "Classifier": c.Classifier, "Suppressions": c.Suppressions, "Gate": c.Gate, "Observer": c.Observer,
+		"Queue": c.Queue, "Resolver": c.Resolver, "Transport": c.Transport, "Pacer": c.Pacer, "WarmupStore": c.WarmupStore, "MigrationStore": c.MigrationStore, "Throttle": c.Throttle,
+		"Providers": c.Providers, "Classifier": c.Classifier, "Suppressions": c.Suppressions, "Gate": c.Gate, "Ranker": c.Ranker, "Observer": c.Observer,
 	}
 	for i, s := range c.Streams {
 		field := "Streams[" + strconv.Itoa(i) + "]"
@@ -113,6 +119,7 @@ func (c *Config) checkUnused() error {
 		{"Limits", "Throttle", c.Throttle != nil && c.Limits != nil},
 		{"Backoff", "Throttle", c.Throttle != nil && c.Backoff != throttle.Backoff{}},
 		{"WarmupStore", "Pacer", c.Pacer != nil && c.WarmupStore != nil},
+		{"WarmupGate", "Pacer", c.Pacer != nil && !reflect.DeepEqual(c.WarmupGate, warmup.Gate{})},
 		{"DNS", "Resolver", c.Resolver != nil && len(c.DNS) > 0},
 		{"DialDNS", "Resolver", c.Resolver != nil && c.DialDNS != nil},
 		{"AllowLoopback", "Resolver", c.Resolver != nil && c.AllowLoopback},
@@ -190,6 +197,9 @@ func (c *Config) streamDefaults() error {
 		if s.ExpireAfter < minExpireAfter {
 			return badConfig(field+".ExpireAfter", "%v is under %v", s.ExpireAfter, minExpireAfter)
 		}
+		if s.OverflowAfter < 0 || s.OverflowAfter > maxOverflowAfter {
+			return badConfig(field+".OverflowAfter", "%v is not in 0 to %v", s.OverflowAfter, maxOverflowAfter)
+		}
 		if s.Weight == 0 {
 			s.Weight = 1
 		}
@@ -201,6 +211,24 @@ func (c *Config) streamDefaults() error {
 			if s.ReturnPath, err = s.ReturnPath.withDefaults(field + ".ReturnPath"); err != nil {
 				return err
 			}
+		}
+	}
+	return nil
+}
+
+// checkWarmup checks the gate, and the plans of signing domains.
+func (c *Config) checkWarmup() error {
+	if err := c.WarmupGate.Validate(); err != nil {
+		return badConfig("WarmupGate", "%v", err)
+	}
+	for domain, plan := range c.WarmupDomains {
+		field := "WarmupDomains[" + strconv.Quote(domain) + "]"
+		used := slices.ContainsFunc(c.Streams, func(s Stream) bool { return s.SigningDomain == domain })
+		if domain == "" || !used {
+			return badConfig(field, "no stream has this SigningDomain")
+		}
+		if err := plan.Validate(); err != nil {
+			return badConfig(field, "%v", err)
 		}
 	}
 	return nil
@@ -234,12 +262,15 @@ func (r *Route) withDefaults(field string) error {
 	default:
 		return badConfig(field+".TLS", "%q is not a policy for a direct route", r.TLS)
 	}
-	if len(r.Warmup.Stages) > 0 || r.Warmup.Name != "" {
-		if r.Relay != nil {
-			return badConfig(field+".Warmup", "a relay cannot be warmed up from here: its addresses are its operator's")
+	for name, plan := range map[string]warmup.Plan{".Warmup": r.Warmup, ".WarmupTotal": r.WarmupTotal} {
+		if plan.IsZero() {
+			continue
 		}
-		if err := r.Warmup.Validate(); err != nil {
-			return badConfig(field+".Warmup", "%v", err)
+		if r.Relay != nil {
+			return badConfig(field+name, "a relay cannot be warmed up from here: its addresses are its operator's")
+		}
+		if err := plan.Validate(); err != nil {
+			return badConfig(field+name, "%v", err)
 		}
 	}
 	return nil

@@ -76,6 +76,12 @@ type WarmupStorer interface {
 	WarmupStore() (store warmup.Store, owner string)
 }
 
+// MigrationStorer is the add-on of a Queue that can also keep where migrations stand.
+type MigrationStorer interface {
+	// MigrationStore is used when Config.MigrationStore is not set. owner names this process in it (warmup.MigratorConfig.Owner).
+	MigrationStore() (store warmup.Store, owner string)
+}
+
 // Clock is the add-on of a Queue whose clock several processes share. The warm-up ledger that such a queue keeps goes by it.
 type Clock interface {
 	// SharedTime is a time of this process, as time.Now tells it, by the queue's clock. When the clock of this process is set, the result does not jump.
@@ -108,7 +114,7 @@ type TLSReporter interface {
 
 // Pacer decides how much a path under warm-up may carry. [*warmup.Ledger] is the implementation.
 // A Pacer that also has ObserveAt (a [PacerObserver]), as Ledger does, is told the outcome of every attempt. One that also has
-// TryReserveAt and PrepareAt (a [PacerPreparer]), as Ledger does, is asked by these, and ReserveAt is not called.
+// TryReserveAt and PrepareAt (a [PacerPreparer]), as Ledger does, is asked by these, and ReserveAt is not called. One that has RoomWithinAt (a [PacerForecaster]), as Ledger has, makes Stream.OverflowAfter work.
 type Pacer interface {
 	// ReserveAt asks for n first attempts over the path, all or nothing. It is called while the dispatcher stands still, so
 	// it must return within some milliseconds, also when its store is away: refuse then, with an Until of some seconds.
@@ -136,6 +142,12 @@ type PacerPreparer interface {
 	// or when the Sender stops. It is called once at a time for a path. Mail whose path takes longer than a second
 	// looks at the other routes of its pool, and at those for overflow.
 	PrepareAt(ctx context.Context, now time.Time, p warmup.Path, n int)
+}
+
+// PacerForecaster is the add-on by which a Pacer tells how much is worth keeping for a path. Without it Stream.OverflowAfter has no effect.
+type PacerForecaster interface {
+	// RoomWithinAt tells about how many first attempts the path may carry within a time. It must not block.
+	RoomWithinAt(now time.Time, p warmup.Path, within time.Duration) int
 }
 
 // Throttle decides how fast a path may go. [*throttle.Limiter] is the implementation.
@@ -184,6 +196,28 @@ type GateFunc func(ctx context.Context, r Recipient) (string, error)
 
 // Admit calls f.
 func (f GateFunc) Admit(ctx context.Context, r Recipient) (string, error) { return f(ctx, r) }
+
+// Ranker says which mail is the best, so that it goes first where not all can go: over routes that are being warmed up, and within each lane.
+type Ranker interface {
+	// Rank is called by Enqueue for each recipient, after the gates. Higher is better, from -MaxRank to MaxRank; what is beyond is taken for the nearer end. Good
+	// ranks: 1000 for what a person waits for, then by how lately the recipient has read the host's mail.
+	Rank(ctx context.Context, c Candidate) int
+}
+
+// RankerFunc is a Ranker of one function.
+type RankerFunc func(ctx context.Context, c Candidate) int
+
+// Rank calls f.
+func (f RankerFunc) Rank(ctx context.Context, c Candidate) int { return f(ctx, c) }
+
+// Candidate is a delivery to be ranked.
+type Candidate struct {
+	// MessageID and Stream are those of the message.
+	MessageID string
+	Stream    string
+	// Recipient is the address.
+	Recipient Recipient
+}
 
 // Suppressor is the add-on by which a Gate learns of dead addresses.
 type Suppressor interface {

@@ -151,7 +151,8 @@ func (d *dispatcher) spawn(f func()) bool {
 func (d *dispatcher) lane(key queue.Lane) *lane {
 	l := d.lanes[key]
 	if l == nil {
-		l = &lane{key: key, stream: d.s.stream(key.Stream), chunk: minClaim}
+		l = &lane{key: key, stream: d.s.stream(key.Stream), chunk: minClaim, best: minRank}
+		l.route, l.warmOnly = splitLaneRoute(key.Route)
 		l.alarm.ring = func(time.Time) { d.advance(l, 0) }
 		d.lanes[key] = l
 	}
@@ -159,16 +160,23 @@ func (d *dispatcher) lane(key queue.Lane) *lane {
 }
 
 // expect notes that the queue holds mail for a lane at t.
-func (d *dispatcher) expect(key queue.Lane, t time.Time) {
+func (d *dispatcher) expect(key queue.Lane, t time.Time) { d.expectRanked(key, minRank, t) }
+
+// expectRanked is expect where the priority of the mail is known.
+func (d *dispatcher) expectRanked(key queue.Lane, rank int, t time.Time) {
 	d.mu.Lock()
 	defer d.unlock()
+	if l := d.lane(key); rank > l.best {
+		l.best = rank
+		d.rerank(l)
+	}
 	d.expectLocked(key, t)
 }
 
 func (d *dispatcher) expectLocked(key queue.Lane, t time.Time) {
 	l := d.lane(key)
 	l.expects(t)
-	if len(l.buf) == 0 && l.lines == 0 { // else it is in line already, and claims when its turn comes
+	if l.free() == 0 && (l.lines == 0 || l.kept > 0) { // else it is in line already, and claims when its turn comes
 		d.advance(l, 0)
 	}
 }
@@ -185,7 +193,7 @@ func (d *dispatcher) takesDirect(ds []queue.Delivery) bool {
 	room := max(1, min(maxBuffered, maxHeld/(len(d.lanes)+1)))
 	for i := range ds {
 		l := d.lanes[ds[i].Lane]
-		if l != nil && (l.lines > 0 && !l.passing() || len(l.buf) >= room || !l.due.IsZero() && !l.due.After(now) || l.fetching) {
+		if l != nil && (l.lines > 0 && !l.passing() || l.free() >= room || !l.due.IsZero() && !l.due.After(now) || l.fetching) {
 			return false
 		}
 	}
@@ -208,6 +216,7 @@ func (d *dispatcher) offer(ds []queue.Delivery) {
 	}
 	for _, del := range ds {
 		if l := d.lanes[del.Lane]; l != nil {
+			d.rerank(l)
 			d.advance(l, 0)
 		}
 	}
@@ -219,10 +228,15 @@ func (d *dispatcher) offer(ds []queue.Delivery) {
 func (d *dispatcher) advance(l *lane, limit int) (began bool) {
 	now := time.Now()
 	for n := 0; !d.stopping; {
-		if len(l.buf) <= l.chunk/2 && !l.due.IsZero() && !l.due.After(now) {
+		if l.free() <= l.chunk/2 && !l.due.IsZero() && !l.due.After(now) {
 			d.claim(l)
+		} else if l.lines > 0 && l.better(now) { // what is scarce is for the best
+			if d.claim(l); l.fetching {
+				return began
+			}
 		}
 		if len(l.buf) == 0 {
+			d.retain(l, nil, 0)
 			if l.fetching || l.resolving {
 				return began
 			}
@@ -286,10 +300,16 @@ func (d *dispatcher) claim(l *lane) {
 		}
 		before := l.due
 		l.due = time.Time{}
+		if l.news == news {
+			l.best = minRank
+		}
 		if l.news != news { // said while the queue was being asked
 			l.due = before
 		}
 		if got.More {
+			if n := len(got.Deliveries); n > 0 { // the queue gives the best first
+				l.best = max(l.best, got.Deliveries[n-1].Priority)
+			}
 			next := now.Add(got.Next)
 			if len(got.Deliveries) == 0 && got.Next <= 0 { // others have them
 				next = now.Add(tokenHold)
@@ -318,6 +338,7 @@ func (d *dispatcher) claim(l *lane) {
 			}
 			l.insert(del)
 		}
+		d.rerank(l)
 		if l.turn == nil {
 			d.advance(l, 0)
 		}

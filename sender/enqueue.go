@@ -79,7 +79,7 @@ func (s *Sender) Enqueue(ctx context.Context, m Message) (Receipt, error) {
 		s.dispatch.offer(put.Deliveries)
 	case s.isRunning():
 		for i := range put.Deliveries {
-			s.dispatch.expect(put.Deliveries[i].Lane, now)
+			s.dispatch.expectRanked(put.Deliveries[i].Lane, put.Deliveries[i].Priority, now)
 		}
 	}
 	return r, nil
@@ -154,8 +154,9 @@ func (s *Sender) prepare(ctx context.Context, m *Message, list Suppressions) (Re
 		}
 		d := queue.Delivery{
 			ID: queue.DeliveryID(r.MessageID, len(r.Deliveries)+1), MessageID: r.MessageID, Recipient: address,
-			Lane: queue.Lane{Stream: st.Name, Domain: to.domain}, Priority: m.Priority,
+			Lane: queue.Lane{Stream: st.Name, Domain: to.domain, Route: laneRoute("", m.WarmOnly)},
 		}
+		d.Priority = s.rank(ctx, m, st, &d)
 		s.checked.Put(time.Now(), d.ID, a)
 		put.Deliveries = append(put.Deliveries, d)
 		r.Deliveries = append(r.Deliveries, QueuedDelivery{ID: d.ID, Recipient: address})

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/reputemail/repute/bounce"
+	"github.com/reputemail/repute/warmup"
 )
 
 // EventType says what happened.
@@ -34,6 +35,10 @@ const (
 	EventComplained EventType = "complained"
 	// EventUnsubscribed: a recipient asked, by mail, to be sent no more of the stream.
 	EventUnsubscribed EventType = "unsubscribed"
+	// EventWarmup: the warm-up of a path moved to another phase or stage (Path, Warmup).
+	EventWarmup EventType = "warm-up"
+	// EventMigration: a migration moved to another phase, stage or share (Migration).
+	EventMigration EventType = "migration"
 	// EventPathClosed: a path was closed to all mail (Path, Wait); EventPathOpened: it may carry mail again.
 	EventPathClosed EventType = "path-closed"
 	EventPathOpened EventType = "path-opened"
@@ -65,6 +70,8 @@ type Event struct {
 	Path Path `json:"path,omitzero"`
 	// Overflow says that the route was an overflow route of the pool.
 	Overflow bool `json:"overflow,omitempty"`
+	// OverflowFor is why the first routes did not take it.
+	OverflowFor Wait `json:"overflow_for,omitzero"`
 	// Attempt counts the attempts so far.
 	Attempt int `json:"attempt,omitempty"`
 	// Reply and Verdict are what the receiver said, and what it means.
@@ -82,6 +89,10 @@ type Event struct {
 	Unverified bool `json:"unverified,omitempty"`
 	// Wait is why and until when a path is closed.
 	Wait Wait `json:"wait,omitzero"`
+	// Warmup is what a path's warm-up went through, with the evidence.
+	Warmup *warmup.Change `json:"warmup,omitempty"`
+	// Migration is what a migration went through, with the evidence.
+	Migration *warmup.MigrationChange `json:"migration,omitempty"`
 }
 
 // Path is a route and a provider: what a receiver sees and judges.
@@ -141,4 +152,16 @@ type Wait struct {
 	Until time.Time `json:"until,omitzero"`
 	// Detail is in words: "day-cap: 50 of 50 used".
 	Detail string `json:"detail,omitempty"`
+}
+
+// String is the wait in words: "warm-up mta1/google: day-cap: 50 of 50 used"; empty for the zero Wait.
+func (w Wait) String() string {
+	s := string(w.Reason)
+	if p := w.Path.String(); p != "" {
+		s += " " + p
+	}
+	if w.Detail != "" {
+		s += ": " + w.Detail
+	}
+	return s
 }

@@ -120,7 +120,7 @@ func (s *Sender) WarmupStage(stream string) (stage, of int) {
 	if len(cold) == 0 {
 		return 0, 0
 	}
-	now, first := time.Now(), true
+	now, first := s.sharedTime(time.Now()), true
 	for _, st := range s.ledger.StatesAt(now) {
 		if !cold[st.Route] {
 			continue

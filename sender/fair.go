@@ -1,5 +1,7 @@
 package sender
 
+import "slices"
+
 // fairQueue holds the lanes that wait for one path. It is served stream by stream in proportion to their weights
 // (stride scheduling), and within a stream in turn. A lane stands in it at most once.
 type fairQueue struct {
@@ -21,12 +23,6 @@ const strideUnit = 1 << 20
 const sameSiteScan = 32
 
 func (q *fairQueue) len() int { return len(q.in) }
-
-// others reports whether another lane than l stands in it.
-func (q *fairQueue) others(l *lane) bool {
-	_, in := q.in[l]
-	return len(q.in) > 1 || len(q.in) == 1 && !in
-}
 
 // add puts a lane at the end of its stream's turn. It reports whether it was not there already.
 func (q *fairQueue) add(l *lane) bool {
@@ -88,6 +84,17 @@ func (q *fairQueue) pop(site string) *lane {
 	q.pass = best.pass
 	best.pass += strideUnit / uint64(who.Weight)
 	return l
+}
+
+// remove takes a lane out, wherever it stands.
+func (q *fairQueue) remove(l *lane) {
+	if _, in := q.in[l]; !in {
+		return
+	}
+	t := q.streams[l.stream]
+	t.lanes = slices.DeleteFunc(t.lanes, func(o *lane) bool { return o == l })
+	delete(q.in, l)
+	l.lines--
 }
 
 // putBack returns the lane that was popped last to its place: it had no turn.

@@ -107,6 +107,10 @@ func (d *dispatcher) hear(n queue.News) {
 	d.mu.Lock()
 	defer d.unlock()
 	for i := range n.Accepted {
+		if l := d.lane(n.Accepted[i].Lane); n.Accepted[i].Priority > l.best {
+			l.best = n.Accepted[i].Priority
+			d.rerank(l)
+		}
 		d.expectLocked(n.Accepted[i].Lane, now)
 	}
 	for _, l := range n.Lanes {
@@ -123,16 +127,21 @@ func (d *dispatcher) tidy(ctx context.Context) {
 	d.mu.Lock()
 	for key, l := range d.lanes {
 		keep := l.buf[:0]
-		for _, del := range l.buf {
+		for i, del := range l.buf {
 			switch {
 			case !del.Expires.After(now):
 				d.outbox = append(d.outbox, d.s.settler.expired(del))
+			case del.Due.Sub(now) < leaseFor/3 && i < l.kept:
+				batch = append(batch, queue.Settlement{ID: del.ID, Lease: del.Lease, State: queue.InFlight, After: leaseFor})
+				keep = append(keep, del)
 			case del.Due.Sub(now) < leaseFor/3:
 				batch = append(batch, release(&del))
+				l.best = max(l.best, del.Priority)
 			default:
 				keep = append(keep, del)
 			}
 		}
+		d.retain(l, l.keptOn, min(l.kept, len(keep)))
 		if len(keep) < len(l.buf) {
 			clear(l.buf[len(keep):])
 			back = append(back, key)
@@ -162,6 +171,13 @@ func (d *dispatcher) tidy(ctx context.Context) {
 		}
 	}
 	d.mu.Lock()
+	for _, l := range d.lanes {
+		for i := range l.buf[:min(l.kept, len(l.buf))] {
+			if del := &l.buf[i]; renewed[del.Lease] && del.Due.Sub(now) < leaseFor/3 {
+				del.Due = now.Add(leaseFor)
+			}
+		}
+	}
 	for a := range d.running {
 		for i := range a.group {
 			if del := &a.group[i]; renewed[del.Lease] && del.Due.Sub(now) < leaseFor/3 {

@@ -3,6 +3,7 @@ package sender
 import (
 	"errors"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/reputemail/repute/bounce"
@@ -29,7 +30,7 @@ func (d *dispatcher) judge(a *attempt, results []transport.Result, err error) {
 		reply := res.Reply
 		saw = saw || res.Accepted || reply.Stage.SawMessage() && !localRefusal(reply)
 		record := &queue.Attempt{
-			At: now, Route: a.path.key.Route, Provider: a.dest.provider, Overflow: a.overflow, Reply: reply,
+			At: now, Route: a.path.key.Route, Provider: a.dest.provider, Overflow: a.overflow, OverflowFor: a.overflowFor.String(), Reply: reply,
 		}
 		if a.session != nil {
 			record.TLS = a.session.tls
@@ -37,6 +38,7 @@ func (d *dispatcher) judge(a *attempt, results []transport.Result, err error) {
 		if res.Accepted {
 			signals = addSignal(signals, throttle.Signal{Kind: throttle.SignalSuccess})
 			d.learn(a, now, warmup.Delivered)
+			d.compare(a, del, now, warmup.Delivered)
 			d.s.settler.delivered(a, del, record)
 			continue
 		}
@@ -51,15 +53,16 @@ func (d *dispatcher) judge(a *attempt, results []transport.Result, err error) {
 			signals = addSignal(signals, s)
 		}
 		d.learn(a, now, outcomeOf(v))
+		d.compare(a, del, now, outcomeOf(v))
 		d.settleFailure(a, del, record, v, now)
 	}
-	if a.reservation.OK {
-		if saw || cancelled {
-			d.s.pacer.CommitAt(now, a.reservation)
-			a.reservation.OK = false
-		} else {
-			d.refund(a)
+	if saw || cancelled {
+		for _, res := range a.allowance.res[:a.allowance.n] {
+			d.s.pacer.CommitAt(now, res)
 		}
+		a.allowance.n = 0
+	} else {
+		d.refund(a)
 	}
 	a.sent = saw
 	for _, s := range signals {
@@ -73,13 +76,14 @@ func localRefusal(r bounce.Reply) bool { return r.Local && r.Status.Class == 5 }
 
 // settleFailure decides between another try, another route and giving up.
 func (d *dispatcher) settleFailure(a *attempt, del *queue.Delivery, record *queue.Attempt, v bounce.Verdict, now time.Time) {
-	next := a.lane.key.Route
+	next := a.lane.route
 	if record.Reply.Stage.SawMessage() {
 		next = a.path.key.Route // greylisting remembers the address
 	}
 	if v.Scope == bounce.ScopeRoute {
 		next = ""
 	}
+	next = laneRoute(next, a.lane.warmOnly)
 	if v.Permanent {
 		if v.Scope != bounce.ScopeRoute || !d.hasOtherRoute(a, del) {
 			d.s.settler.bounced(a, del, record)
@@ -109,22 +113,23 @@ const (
 	lastTry         = time.Minute // before the expiry
 )
 
-// hasOtherRoute reports whether the stream's pool has a route that did not refuse the delivery for good.
+// hasOtherRoute reports whether the delivery may use a route that did not refuse the delivery for good.
 func (d *dispatcher) hasOtherRoute(a *attempt, del *queue.Delivery) bool {
-	for _, routes := range [2][]*routeInfo{a.lane.stream.pool.routes, a.lane.stream.pool.overflow} {
-		for _, r := range routes {
-			if r.Name != a.path.key.Route && !refusedBy(del, r.Name) {
-				return true
-			}
-		}
+	others := a.lane.stream.pool.all()
+	if a.arm.arm == warmup.ArmNew {
+		others = append(others, a.arm.of.to.all()...)
 	}
-	return false
+	return slices.ContainsFunc(others, func(r *routeInfo) bool { return r.Name != a.path.key.Route && !refusedBy(del, r.Name) })
 }
 
 // learn tells the pacer an outcome.
 func (d *dispatcher) learn(a *attempt, now time.Time, o warmup.Outcome) {
-	if d.s.pacerObserver != nil && a.path.route.warming {
-		d.s.pacerObserver.ObserveAt(now, warmup.Path(a.path.key), o, 1)
+	if d.s.pacerObserver == nil {
+		return
+	}
+	keys, n := d.s.budgets(a.lane.stream, a.path.route, a.dest.provider)
+	for _, key := range keys[:n] {
+		d.s.pacerObserver.ObserveAt(now, key, o, 1)
 	}
 }
 

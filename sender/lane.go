@@ -1,6 +1,7 @@
 package sender
 
 import (
+	"strings"
 	"time"
 
 	"github.com/reputemail/repute/sender/queue"
@@ -9,10 +10,16 @@ import (
 
 // lane is a lane of the queue that the dispatcher knows to hold mail. The dispatcher's mutex guards it.
 type lane struct {
-	key    queue.Lane
-	stream *stream
+	key      queue.Lane
+	stream   *stream
+	route    string // of key.Route: the only one that may be used; empty: any
+	warmOnly bool   // of key.Route: no path that is being warmed up may be used
 
 	buf      []queue.Delivery // leased to us, in the order in which to send
+	from     int              // the first of buf that is to be tried: those before it are kept
+	kept     int              // how many at the front of buf wait for the allowance of cold routes, while others overflow
+	keptOn   *path            // whose allowance they wait for
+	best     int              // the highest priority of what came into the queue since the latest claim
 	chunk    int              // how many to claim next
 	due      time.Time        // when the queue has more for this lane; zero: nothing that we know of
 	news     int              // how often something was expected: a claim under way may not have seen the latest
@@ -31,6 +38,20 @@ type lane struct {
 	waits []Wait // why it does not go on, for Explain: all that is in the way
 	alarm alarm
 }
+
+// warmMark is at the end of the route of lanes whose mail may not go over cold routes. No name of a route has it.
+const warmMark = "~warm"
+
+// laneRoute is what queue.Lane.Route is for a route, or any, and mail that may not or may go over cold routes.
+func laneRoute(route string, warmOnly bool) string {
+	if warmOnly {
+		return route + warmMark
+	}
+	return route
+}
+
+// splitLaneRoute is the inverse of laneRoute.
+func splitLaneRoute(s string) (route string, warmOnly bool) { return strings.CutSuffix(s, warmMark) }
 
 // destination is a resolved domain, grouped.
 type destination struct {
@@ -69,6 +90,19 @@ func (l *lane) expects(t time.Time) {
 	}
 }
 
+// rank is the priority of the best delivery of the lane, as far as is known.
+func (l *lane) rank() int {
+	if len(l.buf) == 0 {
+		return l.best
+	}
+	return max(l.best, l.buf[0].Priority)
+}
+
+// better reports whether the queue holds better mail than buf, so that buf must not be served first.
+func (l *lane) better(now time.Time) bool {
+	return len(l.buf) > 0 && l.best > l.buf[0].Priority && !l.due.IsZero() && !l.due.After(now)
+}
+
 // insert puts a delivery into buf behind those of the same or a higher priority.
 func (l *lane) insert(d queue.Delivery) {
 	i := len(l.buf)
@@ -80,16 +114,23 @@ func (l *lane) insert(d queue.Delivery) {
 	l.buf[i] = d
 }
 
-// group is the deliveries at the front of buf that one transaction can carry: those of one message, at most n. One that
+// first is the delivery that is to be tried.
+func (l *lane) first() *queue.Delivery { return &l.buf[l.from] }
+
+// free is how many of buf are not kept.
+func (l *lane) free() int { return len(l.buf) - l.kept }
+
+// group is the deliveries at the front of buf, or behind those that are kept, that one transaction can carry: those of one message, at most n. One that
 // some route has refused goes alone, since it may not use the routes of the others.
 func (l *lane) group(n int) []queue.Delivery {
+	buf := l.buf[l.from:]
 	i := 1
-	if !refused(&l.buf[0]) {
-		for i < len(l.buf) && i < n && l.buf[i].MessageID == l.buf[0].MessageID && !refused(&l.buf[i]) {
+	if !refused(&buf[0]) {
+		for i < len(buf) && i < n && buf[i].MessageID == buf[0].MessageID && !refused(&buf[i]) {
 			i++
 		}
 	}
-	return l.buf[:i]
+	return buf[:i]
 }
 
 // refused reports whether any route was refused for good with this delivery.

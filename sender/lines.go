@@ -10,6 +10,8 @@ type obstacle struct {
 	saturated bool
 	// cold: only warm-up is in the way.
 	cold bool
+	// forbidden: the path is not for this mail, as long as it is cold.
+	forbidden bool
 	// brief: the answer is on its way, so that no other route is for this mail yet.
 	brief bool
 }
@@ -18,7 +20,7 @@ type obstacle struct {
 func (d *dispatcher) stand(l *lane, o obstacle, now time.Time) (began bool) {
 	until := o.wait.Until
 	switch {
-	case o.path == nil:
+	case o.path == nil, o.forbidden:
 		began = l.alarm.slot == 0
 		d.setEarlier(&l.alarm, until)
 	case o.cold:
@@ -37,6 +39,29 @@ func (d *dispatcher) stand(l *lane, o obstacle, now time.Time) (began bool) {
 		d.ensureServed(o.path, now)
 	}
 	return began
+}
+
+// rerank moves a lane in the lines of cold paths to where its best delivery belongs, and has them served if it has its turn. The mutex is held.
+func (d *dispatcher) rerank(l *lane) {
+	if l.lines == 0 || l.dest == nil {
+		return
+	}
+	for _, r := range l.stream.all {
+		keys, n := d.s.budgets(l.stream, r, l.dest.provider)
+		for _, key := range keys[:n] {
+			p := d.paths[Path(key)]
+			if p != nil && p.busy.has(l) {
+				p.busy.add(l)
+			}
+			if p != nil && p.cold.has(l) {
+				p.cold.add(l)
+				if p.turn == l && len(l.buf) > 0 {
+					p.turn = nil
+					d.setEarlier(&p.coldAt, time.Now())
+				}
+			}
+		}
+	}
 }
 
 // ensureServed keeps the invariant that every line is served some time: by an alarm, or by the end of something that is
@@ -81,7 +106,7 @@ func (d *dispatcher) serve(p *path, site string) {
 		if began := d.advance(l, 1); began {
 			continue
 		}
-		if _, back := p.busy.in[l]; back && p.full {
+		if p.busy.has(l) && p.full {
 			p.busy.putBack(l)
 		}
 		if l.fetching && len(l.buf) == 0 && l.turn == nil { // its turn is kept
@@ -110,7 +135,12 @@ func (d *dispatcher) serveCold(p *path) {
 		if d.advance(l, 1) {
 			continue
 		}
-		if _, back := p.cold.in[l]; back {
+		if l.fetching && len(l.buf) == 0 { // its turn is kept until it knows what for
+			p.cold.add(l)
+			p.turn = l
+			break
+		}
+		if p.cold.has(l) {
 			p.cold.putBack(l)
 			break
 		}

@@ -7,7 +7,6 @@ import (
 	"github.com/reputemail/repute/sender/queue"
 	"github.com/reputemail/repute/sender/transport"
 	"github.com/reputemail/repute/throttle"
-	"github.com/reputemail/repute/warmup"
 )
 
 // RelayProvider is the provider in the Path of a relay's connections: what limits them is the relay, not the destination.
@@ -22,10 +21,10 @@ type path struct {
 	open int                   // connections, from before they are dialled until they are closed
 	idle map[string][]*session // by site
 
-	busy   fairQueue // wait for a connection or a token
-	cold   fairQueue // have new mail only, and wait for warm-up allowance
-	alarm  alarm     // serves busy
-	coldAt alarm     // serves cold
+	busy   line  // wait for a connection or a token
+	cold   line  // have new mail only, and wait for warm-up allowance
+	alarm  alarm // serves busy
+	coldAt alarm // serves cold
 
 	preparing   bool      // the pacer's store is being asked; the end of it serves cold
 	prepared    time.Time // when it was last asked
@@ -36,9 +35,11 @@ type path struct {
 	starved  bool // in line for a connection of the process
 	claiming int  // lanes that have their turn and claim what to send
 
-	full   bool // the latest try found no room for anybody
-	scarce Wait // the latest refusal for want of warm-up allowance
-	closed Wait // the back-off that was told of as an event
+	turn   *lane // whose turn in cold is kept, while it claims what to send
+	kept   int   // deliveries that wait for its warm-up allowance while others overflow
+	full   bool  // the latest try found no room for anybody
+	scarce Wait  // the latest refusal for want of warm-up allowance
+	closed Wait  // the back-off that was told of as an event
 }
 
 // tokenHold is how long a lane waits for room that no release or refill was promised for.
@@ -56,6 +57,7 @@ func (d *dispatcher) path(key Path, r *routeInfo) *path {
 		p = &path{key: key, route: r, idle: map[string][]*session{}}
 		p.alarm.ring = func(time.Time) { d.serve(p, "") }
 		p.coldAt.ring = func(now time.Time) { d.serveCold(p) }
+		p.busy.ranked, p.cold.ranked = r.warming, true
 		d.paths[key] = p
 		// The limits are needed before the first connection: how many recipients a transaction may have.
 		now := time.Now()
@@ -70,7 +72,7 @@ func (d *dispatcher) path(key Path, r *routeInfo) *path {
 
 // forget drops a path that nobody uses. The mutex is held.
 func (d *dispatcher) forget(p *path) {
-	if p.open == 0 && p.claiming == 0 && !p.starved && p.busy.len() == 0 && p.cold.len() == 0 && !p.preparing && !p.closed.Until.After(time.Now()) {
+	if p.open == 0 && p.claiming == 0 && !p.starved && p.busy.len() == 0 && p.cold.len() == 0 && p.kept == 0 && !p.preparing && !p.closed.Until.After(time.Now()) {
 		d.opened(p, time.Now())
 		d.alarms.clear(&p.alarm)
 		d.alarms.clear(&p.coldAt)
@@ -92,19 +94,19 @@ func (d *dispatcher) opened(p *path, now time.Time) {
 func (d *dispatcher) begin(l *lane, now time.Time) (on *path) {
 	var obstacles [8]obstacle
 	met := obstacles[:0]
-	tiers := [2][]*routeInfo{l.stream.pool.routes, l.stream.pool.overflow}
-	pinned := [1]*routeInfo{d.s.routes[l.key.Route]}
-	if pinned[0] != nil && l.stream.pool.has(pinned[0]) {
-		tiers = [2][]*routeInfo{pinned[:], nil}
-	}
+	arm, tiers := d.tiers(l)
+	defer func() { l.from = 0 }()
 choosing:
 	for tier, routes := range tiers {
+		if tier == 1 && !d.mayOverflow(l, tiers[0], met, now) {
+			break
+		}
 		saturated := false
 		for _, r := range routes {
-			if refusedBy(&l.buf[0], r.Name) {
+			if refusedBy(l.first(), r.Name) {
 				continue
 			}
-			o, ok := d.try(l, r, now, tier == 1 || slices.Contains(l.stream.pool.overflow, r))
+			o, ok := d.try(l, r, now, over{tier > 0 || slices.Contains(l.stream.pool.overflow, r), closing(l, met), arm})
 			if ok {
 				l.waits = l.waits[:0]
 				return o.path
@@ -123,6 +125,7 @@ choosing:
 	if len(met) == 0 { // all of the pool have refused it, which was not so when it was put back: the pool is another one
 		d.outbox = append(d.outbox, d.s.settler.refusedByAll(l.buf[0]))
 		l.buf = l.buf[1:]
+		d.retain(l, l.keptOn, max(0, l.kept-1))
 		d.setEarlier(&l.alarm, now)
 		return nil
 	}
@@ -135,8 +138,26 @@ choosing:
 	return nil
 }
 
+// over says whether a route is one for overflow, what led to it, and for which arm of a migration it is tried.
+type over struct {
+	flow bool
+	why  Wait
+	arm  arm
+}
+
+// closing is the first of the obstacles that led to another route: the one of the route that would have been the best.
+func closing(l *lane, met []obstacle) Wait {
+	if len(met) > 0 {
+		return met[0].wait
+	}
+	if last := l.first().Last(); last != nil && last.Overflow {
+		return Wait{Reason: WaitRetry, Detail: "it is tried again over the route that it took for: " + last.OverflowFor}
+	}
+	return Wait{}
+}
+
 // try begins an attempt over one route, or says what is in the way. Tokens that were taken in vain are given back.
-func (d *dispatcher) try(l *lane, r *routeInfo, now time.Time, overflow bool) (obstacle, bool) {
+func (d *dispatcher) try(l *lane, r *routeInfo, now time.Time, by over) (obstacle, bool) {
 	key, site := Path{Route: r.Name, Provider: l.dest.provider}, l.dest.site
 	if r.Relay != nil {
 		key.Provider, site = RelayProvider, r.Relay.Addr
@@ -153,32 +174,21 @@ func (d *dispatcher) try(l *lane, r *routeInfo, now time.Time, overflow bool) (o
 		return obstacle{path: p, saturated: true, wait: Wait{Reason: WaitTurn, Path: key}}, false
 	}
 	group, needs := d.groupFor(l, p)
-	var res warmup.Reservation
-	if needs > 0 && r.warming {
-		if (d.served != p || !d.servedCold) && p.cold.len() > 0 && (p.coldAt.slot > 0 || p.preparing) { // others were here before
-			return p.scarceFor(now), false
-		}
-		var ready bool
-		res, ready = d.reserve(p, needs, now)
-		if ready && !res.OK && len(group) > 1 {
+	var granted allowance
+	if needs > 0 {
+		a, o, ok := d.allow(l, p, needs, now)
+		if !ok && len(group) > 1 && !o.brief && !o.forbidden {
 			group = group[:1]
 			if needs = countNew(group, r.Name); needs > 0 {
-				res, ready = d.reserve(p, needs, now)
+				a, o, ok = d.allow(l, p, needs, now)
 			}
 		}
-		if needs > 0 && !ready {
-			return d.awaited(p, needs, now), false
+		if needs > 0 && !ok {
+			return o, false
 		}
-		p.answered()
-		if needs > 0 && !res.OK {
-			return p.refused(res, now), false
-		}
+		granted = a
 	}
-	undo := func() {
-		if res.OK {
-			d.s.pacer.CancelAt(now, res)
-		}
-	}
+	undo := func() { d.giveBack(&granted, now) }
 	sess := p.takeIdle(site)
 	if sess != nil {
 		d.unidle(sess)
@@ -196,7 +206,7 @@ func (d *dispatcher) try(l *lane, r *routeInfo, now time.Time, overflow bool) (o
 		return d.throttled(p, dec, now), false
 	}
 	d.opened(p, now)
-	d.launch(&attempt{lane: l, path: p, dest: l.dest, overflow: overflow, reservation: res, session: sess}, group)
+	d.launch(&attempt{lane: l, path: p, dest: l.dest, overflow: by.flow, overflowFor: by.why, arm: by.arm, allowance: granted, session: sess}, group)
 	return obstacle{path: p}, true
 }
 
@@ -209,7 +219,7 @@ func (d *dispatcher) groupFor(l *lane, p *path) ([]queue.Delivery, int) {
 	if l.stream.ReturnPath != nil {
 		n = 1 // each has a reverse-path of its own
 	}
-	group := l.group(n)
+	group := d.sameArm(l, l.group(n))
 	return group, countNew(group, p.route.Name)
 }
 

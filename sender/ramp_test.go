@@ -77,6 +77,7 @@ func ramp(t testing.TB, days, perDay int, plan warmup.Plan) *arrivals {
 		{Name: "warm", LocalAddr: "198.51.100.2", Hostname: "warm.example.org"},
 	}
 	cfg.Pools = []sender.Pool{{Name: "main", Routes: []string{"cold"}, Overflow: []string{"warm"}}}
+	cfg.Streams = []sender.Stream{{Name: "news", OverflowAfter: 3 * time.Hour}}
 	s := w.start(cfg)
 	const clump = 6
 	n := 0
@@ -116,6 +117,25 @@ func TestRampNeverExceedsACap(t *testing.T) {
 		for provider, peak := range a.peak {
 			if peak <= first || float64(peak) > last {
 				t.Errorf("%s: the fullest day had %d messages, the plan goes from %d to %.0f", provider, peak, first, last)
+			}
+		}
+		t.Logf("%d of %d messages over the cold route; fullest days %v", a.cold, a.total, a.peak)
+	})
+}
+
+// TestRampOf45Days: the whole of a ramp like that of Amazon SES, over real SMTP, ends with the full volume over the new address, and no rolling window ever held more than
+// its cap.
+func TestRampOf45Days(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const peak = 400
+		a := ramp(t, 50, 2*peak+60, warmup.SES(peak))
+		for provider := range a.times {
+			st := a.ledger.StateAt(time.Now(), warmup.Path{Route: "cold", Provider: provider})
+			if st.Stage < 43 {
+				t.Errorf("%v", st)
+			}
+			if a.peak[provider] < peak*9/10 {
+				t.Errorf("%s: the fullest day had %d messages", provider, a.peak[provider])
 			}
 		}
 		t.Logf("%d of %d messages over the cold route; fullest days %v", a.cold, a.total, a.peak)

@@ -199,12 +199,18 @@ func (s *Sender) complained(r *bounce.Report, del *queue.Delivery, now time.Time
 func (s *Sender) tellLate(ctx context.Context, t *lateResult) {
 	e := &t.event
 	if !e.Unverified {
-		if r := s.routes[e.Path.Route]; r != nil && r.warming && s.isRunning() && s.pacerObserver != nil && e.Type != EventUnsubscribed {
+		if r := s.routes[e.Path.Route]; r != nil && s.isRunning() && s.pacerObserver != nil && e.Type != EventUnsubscribed {
 			outcome := warmup.Complained
 			if e.Type == EventReturned {
 				outcome = outcomeOf(e.Verdict)
 			}
-			s.pacerObserver.ObserveAt(e.Time, warmup.Path(e.Path), outcome, 1)
+			if outcome == warmup.Complained {
+				s.compareComplaint(e)
+			}
+			keys, n := s.budgets(s.stream(e.Stream), r, e.Path.Provider)
+			for _, key := range keys[:n] {
+				s.pacerObserver.ObserveAt(e.Time, key, outcome, 1)
+			}
 		}
 		if e.Type == EventReturned && e.Verdict.Suppress {
 			s.tellGates(ctx, e)

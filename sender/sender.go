@@ -40,8 +40,10 @@ type Sender struct {
 	pacer         Pacer
 	pacerObserver PacerObserver
 	preparer      PacerPreparer
-	ledger        *warmup.Ledger // ours to close, or nil
-	ownList       *suppress.List // the list, unless the host has brought one
+	forecaster    PacerForecaster
+	ledger        *warmup.Ledger   // ours to close, or nil
+	migrator      *warmup.Migrator // nil without migrations
+	ownList       *suppress.List   // the list, unless the host has brought one
 	redact        redactor
 	hostname      string // for Message-ID
 
@@ -77,7 +79,11 @@ type stream struct {
 	Stream
 	index  int
 	pool   *poolInfo
-	direct bool // some route of the pool sends directly, so destinations are resolved
+	domain string // the budget of its signing domain, by Path.Route; empty if it has none
+	// migrations are those that the stream takes part in, and all the routes of its pool and of these.
+	migrations []*migrationInfo
+	all        []*routeInfo
+	direct     bool // some route of the pool sends directly, so destinations are resolved
 }
 
 // poolInfo is a Pool made ready.
@@ -134,10 +140,20 @@ func New(cfg Config) (*Sender, error) {
 	}
 	for i, st := range cfg.Streams {
 		info := &stream{Stream: st, index: i, pool: pools[st.Pool]}
-		for _, r := range append(append([]*routeInfo(nil), info.pool.routes...), info.pool.overflow...) {
-			info.direct = info.direct || r.Relay == nil
+		if _, planned := cfg.WarmupDomains[st.SigningDomain]; planned {
+			info.domain = warmup.SigningDomain(st.SigningDomain, "").Route
 		}
 		s.streams = append(s.streams, info)
+	}
+	if err := s.prepareMigrations(pools); err != nil {
+		return nil, err
+	}
+	for _, st := range s.streams {
+		st.all = st.pool.all()
+		for _, m := range st.migrations {
+			st.all = append(st.all, m.to.all()...)
+		}
+		st.direct = slices.ContainsFunc(st.all, func(r *routeInfo) bool { return r.Relay == nil })
 	}
 	if err := s.compose(); err != nil {
 		return nil, err
@@ -204,6 +220,7 @@ func (s *Sender) compose() (err error) {
 	s.pacer = c.Pacer
 	s.pacerObserver, _ = c.Pacer.(PacerObserver)
 	s.preparer, _ = c.Pacer.(PacerPreparer)
+	s.forecaster, _ = c.Pacer.(PacerForecaster)
 	return nil
 }
 
@@ -271,17 +288,28 @@ func (s *Sender) Start(ctx context.Context) error {
 			if r.warming {
 				plans[name] = r.Warmup
 			}
+			if r.total != (warmup.Path{}) {
+				plans[r.total.Route] = r.WarmupTotal
+			}
+		}
+		for domain, plan := range s.cfg.WarmupDomains {
+			plans[warmup.SigningDomain(domain, "").Route] = plan
 		}
 		store, owner := s.warmupStore()
-		ledger, err := warmup.Open(ctx, warmup.Config{Store: store, Owner: owner, Plans: plans, Logger: s.log})
+		ledger, err := warmup.Open(ctx, warmup.Config{
+			Store: store, Owner: owner, Plans: plans, Gate: s.cfg.WarmupGate, OnChange: s.tellWarmup, Logger: s.log,
+		})
 		if err != nil {
 			return fmt.Errorf("sender: warm-up ledger: %w", err)
 		}
-		s.ledger, s.pacer, s.pacerObserver, s.preparer = ledger, ledger, ledger, ledger
+		s.ledger, s.pacer, s.pacerObserver, s.preparer, s.forecaster = ledger, ledger, ledger, ledger, ledger
 		if c, ok := s.cfg.Queue.(Clock); ok && s.cfg.WarmupStore == nil {
 			by := sharedLedger{ledger, c}
-			s.pacer, s.pacerObserver, s.preparer = by, by, by
+			s.pacer, s.pacerObserver, s.preparer, s.forecaster = by, by, by, by
 		}
+	}
+	if err := s.openMigrator(ctx); err != nil {
+		return fmt.Errorf("sender: migrations: %w", err)
 	}
 	run, abort := context.WithCancel(context.Background())
 	s.abort = abort
@@ -290,6 +318,9 @@ func (s *Sender) Start(ctx context.Context) error {
 	s.dispatch.wg.Add(2)
 	go s.dispatch.run(s.stop)
 	go s.dispatch.keepHouse(s.stop)
+	if s.migrator != nil {
+		s.dispatch.wg.Go(func() { s.keepMigrating(run, s.stop) })
+	}
 	if p, ok := s.cfg.Suppressions.(SuppressionPruner); ok {
 		s.dispatch.wg.Go(func() {
 			ctx, cancel := context.WithCancel(run)
@@ -401,14 +432,19 @@ func (s *Sender) Stop(ctx context.Context) error {
 		}
 	}
 	s.waiters.close()
-	s.events.close()
-	if !wait(&s.events.wg) {
-		errs = append(errs, errors.New("sender: stop: the Observer does not return"))
-	}
 	if s.ledger != nil {
 		if err := s.ledger.Close(end()); err != nil {
 			errs = append(errs, fmt.Errorf("sender: warm-up ledger: %w", err))
 		}
+	}
+	if s.migrator != nil {
+		if err := s.migrator.Close(end()); err != nil {
+			errs = append(errs, fmt.Errorf("sender: migrations: %w", err))
+		}
+	}
+	s.events.close()
+	if !wait(&s.events.wg) {
+		errs = append(errs, errors.New("sender: stop: the Observer does not return"))
 	}
 	return errors.Join(errs...)
 }

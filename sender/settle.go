@@ -197,7 +197,7 @@ func (t *settler) event(typ EventType, del *queue.Delivery) Event {
 // attempted adds what an attempt brought.
 func (t *settler) attempted(e *Event, a *attempt, del *queue.Delivery, r *queue.Attempt) {
 	e.Path = Path{Route: a.path.key.Route, Provider: a.dest.provider}
-	e.Overflow = a.overflow
+	e.Overflow, e.OverflowFor = a.overflow, a.overflowFor
 	e.Attempt++
 	e.Reply, e.Verdict = t.s.redact.reply(r.Reply, del.Recipient), r.Verdict
 }

@@ -27,6 +27,44 @@ type Room struct {
 	Reason Reason
 }
 
+// RoomWithinAt tells about how many messages a path may carry from a time on within another, if its stage stays: so many are worth keeping for it.
+// math.MaxInt where no cap applies. Like RoomAt it goes by what this owner knows. Safe for concurrent use.
+func (l *Ledger) RoomWithinAt(now time.Time, p Path, within time.Duration) int {
+	lad := l.ladders[p.Route]
+	if lad == nil {
+		return math.MaxInt
+	}
+	l.mu.RLock()
+	pt := l.paths[p]
+	l.mu.RUnlock()
+	if pt == nil {
+		pt = l.newPath(p, lad)
+	}
+	pt.mu.Lock()
+	defer pt.mu.Unlock()
+	at := max(l.stamp(now), pt.seen)
+	r := pt.ahead(at)
+	switch {
+	case r.paused || within <= 0:
+		return 0
+	case r.pos >= lad.top():
+		return math.MaxInt
+	}
+	end := at + int64(min(within, 24*time.Hour))
+	n := math.MaxInt
+	for k := range kinds {
+		times := (end-at)/k.span().length + 1 // how often the window may be filled
+		if k == dayWindow {
+			times = 1
+		}
+		n = min(n, lad.caps[r.pos][k]*int(times)-pt.windows[k].usedAt(k, end)-pt.outstanding)
+	}
+	if pace := lad.pace[r.pos]; pace > 0 {
+		n = min(n, int((end-max(at, pt.paced-paceBurst))/pace)+1)
+	}
+	return max(0, n)
+}
+
 // RoomAt tells how many messages a path may carry at a time. It reserves nothing and does not use the store, so of what other processes use it knows
 // only what the last lease told, and of a stage that is due to move it says what the next one would have. Safe for concurrent use.
 func (l *Ledger) RoomAt(now time.Time, p Path) Room {

@@ -15,7 +15,7 @@ type Change struct {
 	To   Position `json:"to"`
 	// Evidence is what the gate found, when that is why.
 	Evidence Evidence `json:"evidence,omitzero"`
-	// Outcomes are what all processes observed in the day that ended.
+	// Outcomes are what all processes observed in the day that ended, with the days before it if these had too little to be judged.
 	Outcomes Outcomes `json:"outcomes"`
 	// Actor is who wanted it, for a change by an operator who gave a name (see WithActor).
 	Actor string `json:"actor,omitempty"`

@@ -4,21 +4,31 @@
 // # What it does
 //
 //  1. A Plan is a list of stages, each with caps for any rolling 24 hours, 60 minutes and 60 seconds. The last stage is the volume that
-//     the host needs. Conservative, Moderate, SendGrid, SparkPost, SES and Geometric make plans from what vendors publish.
+//     the host needs. Conservative, Moderate, SendGrid, SparkPost, SES, Geometric and Weekly make plans; ReadPlan reads one.
 //  2. A Ledger keeps the position and the counts of each Path, that is of each route and mailbox provider: receivers judge an address
 //     each for themselves.
 //  3. Before the first attempt of a message the host asks ReserveAt, or TryReserveAt where it must not wait for the store. When the
 //     receiver saw the message, whatever it answered, the host
 //     calls CommitAt; when it never did (no connection, dropped before the command), CancelAt refunds it. Retries are not reserved again.
 //  4. What became of attempts and retries goes to ObserveAt.
-//  5. At most once in 24 hours a path moves up a stage: if at least 90 % of the stage's day cap was delivered in that time. If not it
-//     holds and repeats the stage. After the last stage it is complete and has no caps.
-//  6. More than three days without sending put it back a stage for each three days; more than 30 days put it back to the start. This
-//     goes for complete paths too.
+//  5. At most once in 24 hours a path moves up a stage: if at least 90 % of the stage's day cap was delivered in that time, and the Gate found no rate of
+//     bounces, deferrals, blocks or complaints too high. If not it holds and repeats the stage. A day begins with the first reservation after the one before
+//     is over, so days without mail do not count. After the last stage the path is complete and has no caps.
+//  6. A rate that is much too high puts the path back a stage, at once.
+//  7. More than three days without sending put it back a stage for each three days; more than 30 days put it back to the start. This
+//     goes for complete paths too. Plans for weekly sendings count from when the next one is due.
 //
-// Pause holds a path back until Resume, for an operator who has seen enough.
+// Each of these moves is a Change, with the evidence, which Config.OnChange is told. Ten days without advancing are a phase of their own, PhaseStuck. Operators
+// have Pause and Resume, SetStage, AlreadyWarm and Reset.
 //
-// A route without a plan is warm: everything is allowed, and nothing is kept.
+// A route without a plan is warm: everything is allowed, and nothing is kept. What goes over a route to all providers, and what a domain signs, can have plans beside
+// those of the paths: see Total and SigningDomain.
+//
+// # What else is here
+//
+// FitAt and Plan.Fit tell beforehand whether a campaign fits into an allowance. Simulate plays weeks of mail through, with the same ledger in virtual time
+// and models of receivers, and makes a Forecast; package chart draws it. A Migrator moves mail from one route to another by a growing share of recipients,
+// compares the two, and goes back by itself.
 //
 // # How it counts
 //
@@ -26,9 +36,11 @@
 // window from the time it is made until it is settled; a committed one counts from its commit on, for the length of the window. The
 // receiver saw the message somewhere between the two, so whenever that was it is counted. Commits are gathered in buckets of 15
 // minutes, 1 minute and 1 second, and each counts until the end of its bucket plus the length of the window. This errs on the safe
-// side, and still leaves more than 98 % of each cap to use.
+// side, and still leaves more than 98 % of each cap to use. Where a stage does not say how many messages a minute may have, those of an hour are spread over
+// 48 minutes at least, each process for itself.
 //
-// Time is an argument. Where it runs backwards the latest time seen is used, so that nothing is freed early. When it has been more
+// Time is an argument. A time from time.Now goes by what has passed since Open, so that within a process a clock that is set changes nothing; what follows is for
+// other times, and for what was on record before. Where it runs backwards the latest time seen is used, so that nothing is freed early. When it has been more
 // than an hour behind for ten minutes, the latest time seen was wrong: everything on record for later than now is taken for things
 // of now. So a clock that jumps ahead and is put right stops a path for no longer than a full window would. What a jump ahead itself
 // makes look old is lost, though: a clock that is ahead by a day has let go of a day's counts, and one that is ahead by days has

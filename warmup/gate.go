@@ -10,7 +10,8 @@ import (
 // Gate says from what rates on a path stops advancing, and from what rates it goes back a stage. The zero Gate has the documented defaults,
 // which follow published thresholds (FACTS.md section 2) where there are any.
 //
-// Rates are those of the running day of a stage, all processes together, so that what has improved is soon forgiven. A rate over fewer messages
+// Rates are those of the running day of a stage, all processes together, so that what has improved is soon forgiven; days with less than MinSample attempts are
+// taken together. A rate over fewer messages
 // than its minimum sample counts as the lower end of its Wilson interval of 95 %: what it is at least. Fewer than three messages never count.
 type Gate struct {
 	// Bounce is the share of attempts that met a recipient who does not exist. Defaults to hold at 5 % and back at 10 %, where Amazon SES reviews

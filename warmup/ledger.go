@@ -200,7 +200,7 @@ func Open(ctx context.Context, cfg Config) (*Ledger, error) {
 		l.retryStore = 5 * time.Second
 	}
 	if l.log == nil {
-		l.log = slog.New(slog.DiscardHandler)
+		l.log = discard()
 	}
 	gate := cfg.Gate.withDefaults()
 	reports := make(map[string]bool, len(gate.Reporters))
@@ -218,6 +218,8 @@ func Open(ctx context.Context, cfg Config) (*Ledger, error) {
 	}
 	return l, nil
 }
+
+func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
 // load reads the store, and removes what has become blank.
 func (l *Ledger) load(ctx context.Context) error {

@@ -50,11 +50,15 @@ func (l *Ledger) merge(p *snapshot, rec *record, q ask) (agreed, error) {
 	if q.edit != nil {
 		a.ramp, why = q.edit(a.ramp, at), Evidence{}
 	}
-	a.change = p.ladder.change(Path{rec.Route, rec.Provider}, was, a.ramp, at, why, all)
+	a.change = p.ladder.change(Path{rec.Route, rec.Provider}, was, a.ramp, at, why, was.carry.with(all))
 	a.change.Actor = q.actor
+	ended := a.ramp.period != before
 	l.lease(p, rec, &a, q.n)
 	if q.n > 0 && a.grant.until == 0 && !a.ramp.paused {
 		a.ramp = a.ramp.begin(p.ladder, at)
+		if ended && a.ramp.period == before { // Two days are told apart by when they began.
+			a.ramp.period++
+		}
 	}
 	if a.ramp.period != before {
 		a.outcomes = counts{}
@@ -102,7 +106,7 @@ func (l *Ledger) apply(p *path, s *snapshot, a agreed, committed int) {
 			p.windows[k] = a.windows[k]
 		}
 	}
-	outcomes := a.outcomes
+	outcomes, meanwhile := a.outcomes, p.outcomes != s.outcomes
 	if a.ramp.period != 0 {
 		for i := range outcomes {
 			outcomes.add(i, int(p.outcomes[i]-s.outcomes[i]))
@@ -112,8 +116,11 @@ func (l *Ledger) apply(p *path, s *snapshot, a agreed, committed int) {
 		p.blocks = nil
 	}
 	p.outcomes, p.ramp = outcomes, a.ramp
-	p.tripped = false // with what the others observed, if it is not so already: the next bad outcome asks again
+	p.tripped = meanwhile && p.judge(at).level == levelBack // else it is not so with what the others observed: the next bad outcome asks again
 	p.promise, p.granted = p.promised(s, a, committed), int32(min(a.promise, MaxCap))
+	if a.ramp.pos < s.ramp.pos { // What was refunded meanwhile is on record, but may be more than the stage now allows.
+		p.promise = min(p.promise, a.promise)
+	}
 	p.loaded, p.shared, p.full = true, a.shared, nil
 }
 

@@ -138,5 +138,5 @@ func (p *path) judge(at int64) finding {
 	if p.ramp.period == 0 || p.ramp.paused || p.ramp.pos >= p.ladder.top() {
 		return finding{}
 	}
-	return p.ladder.gate.judge(p.outcomes, p.burst(p.ladder.gate.BlockBurst, at), p.ladder.reports[p.Provider])
+	return p.ladder.gate.judge(p.ramp.carry.with(p.outcomes), p.burst(p.ladder.gate.BlockBurst, at), p.ladder.reports[p.Provider])
 }

@@ -2,6 +2,7 @@ package warmup
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 )
@@ -93,12 +94,54 @@ func (l *Ledger) operate(ctx context.Context, what string, p Path, edit func(r r
 	defer pt.mu.Unlock()
 	actor, _ := ctx.Value(actorKey{}).(string)
 	q := ask{at: pt.seen, edit: edit, actor: actor}
-	if l.store == nil {
+	var err error
+	switch {
+	case l.store == nil:
 		l.agree(pt, q)
-		return nil
+	case pt.loaded:
+		err = l.write(ctx, pt, q).err
+	default:
+		err = l.editRecord(ctx, pt, q)
 	}
-	if err := l.write(ctx, pt, q).err; err != nil {
+	if err != nil {
 		return fmt.Errorf("warmup: %s %s: %w", what, p, err)
+	}
+	return nil
+}
+
+// editRecord changes the ramp on record of a path that this owner has not used yet. The rest stays as it is: to take over what an earlier life of this owner
+// was promised, the time would have to be known. p.mu is held, but not while the store is used.
+func (l *Ledger) editRecord(ctx context.Context, p *path, q ask) error {
+	var after ramp
+	var seen int64
+	var change Change
+	_, err := p.use(func() error {
+		return l.store.Update(ctx, recordKey(p.Path), func(old []byte) ([]byte, error) {
+			rec := newRecord(p.Path)
+			before := ramp{}
+			if old != nil {
+				var err error
+				if rec, err = decodeRecord(old); err != nil {
+					return nil, err
+				}
+				before = rec.ramp(p.ladder)
+			}
+			after, seen = q.edit(before, rec.Seen), rec.Seen
+			change = p.ladder.change(p.Path, before, after, rec.Seen, Evidence{}, counts{})
+			change.Actor = q.actor
+			rec.setRamp(after, p.ladder)
+			if rec.blankAt(p.ladder, rec.Seen) {
+				return nil, nil
+			}
+			return json.Marshal(rec)
+		})
+	})
+	if err != nil {
+		return err
+	}
+	p.ramp, p.seen = after, max(p.seen, seen)
+	if change.Path != (Path{}) {
+		l.note(change)
 	}
 	return nil
 }

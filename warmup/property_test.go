@@ -135,7 +135,7 @@ func TestNoWindowExceedsItsCap(t *testing.T) {
 			for k := range kinds {
 				// What was sent while complete, and without a promise on record, is known to its own process only.
 				if used := sent.used(k, at, store == nil); used > s.caps[k] && !s.complete {
-					t.Fatalf("%d messages in window %d: the cap is %d", used, k, s.caps[k])
+					t.Fatalf("%d messages in window %d: the cap is %d; %v; %+v", used, k, s.caps[k], state, ledgers[i].paths[path].account)
 				}
 			}
 		}

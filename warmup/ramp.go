@@ -109,6 +109,7 @@ type ramp struct {
 	pos       int   // stage from 0, or ladder.top when complete
 	idleSteps int32 // stages taken back since idleFrom
 	tries     int16 // days since the path advanced that did not lead on
+	carry     carry // what was observed on earlier days, too little to judge by
 	back      bool  // the path stepped back for cause
 	fresh     bool  // an operator has put it where it is, and nothing was sent since
 	paused    bool
@@ -153,7 +154,7 @@ func (r ramp) next(l *ladder, provider string, at, lastSent int64, d day) (ramp,
 	if r.period != 0 {
 		f := finding{}
 		if r.pos < l.top() {
-			f = l.gate.judge(d.outcomes, d.burst, l.reports[provider])
+			f = l.gate.judge(r.carry.with(d.outcomes), d.burst, l.reports[provider])
 		}
 		if f.level == levelBack || r.over(at) {
 			r, why = r.judged(l, at, d, f), f.evidence
@@ -178,8 +179,10 @@ func (r ramp) next(l *ladder, provider string, at, lastSent int64, d day) (ramp,
 
 // judged is the ramp after a day in a stage, or after a finding that ends it.
 func (r ramp) judged(l *ladder, at int64, d day, f finding) ramp {
+	was := r.pos
 	r.period = 0
 	r.tries = min(r.tries, math.MaxInt16-1)
+	r.carry = r.carry.and(d.outcomes, l.gate.MinSample)
 	switch {
 	case r.pos >= l.top():
 	case f.level == levelBack:
@@ -197,7 +200,40 @@ func (r ramp) judged(l *ladder, at int64, d day, f finding) ramp {
 	default:
 		r.pos, r.since, r.cause, r.back, r.tries = r.pos+1, at, "", false, 0
 	}
+	if r.pos != was || f.level == levelBack {
+		r.carry = carry{}
+	}
 	return r
+}
+
+// carry are the outcomes of days that were too few to be judged, in the order of counts, but for complaints. So the evidence of a small sender, or of a path that the
+// throttle keeps almost closed, adds up over days.
+type carry [5]uint8
+
+// with are the outcomes of a day with those before it.
+func (c carry) with(today counts) counts {
+	for i, n := range c {
+		if i == Complained.index() {
+			i = Other.index()
+		}
+		today.add(i, int(n))
+	}
+	return today
+}
+
+// and is what is carried on after a day: nothing once there was a sample.
+func (c carry) and(today counts, sample int) carry {
+	all := c.with(today)
+	n := 0
+	for i := range all {
+		if i != Complained.index() {
+			n += int(all[i])
+		}
+	}
+	if n >= min(sample, math.MaxUint8) {
+		return carry{}
+	}
+	return carry{uint8(all[0]), uint8(all[1]), uint8(all[2]), uint8(all[3]), uint8(all[Other.index()])}
 }
 
 // begin starts a day in the stage at the time of a reservation, if none is running.

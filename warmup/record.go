@@ -31,6 +31,7 @@ type record struct {
 	Cause     Cause `json:"cause,omitempty"`
 	Back      bool  `json:"back,omitempty"`
 	Tries     int16 `json:"tries,omitempty"`
+	Carry     carry `json:"carry,omitzero"`
 	Paused    bool  `json:"paused,omitempty"`
 	Fresh     bool  `json:"fresh,omitempty"`
 	Touched   int64 `json:"touched,omitempty"`
@@ -201,7 +202,7 @@ func unpackWindow(k kind, pairs []int64) (window, error) {
 // stage whose day cap is no more than what was reached.
 func (r *record) ramp(l *ladder) ramp {
 	m := ramp{pos: r.Stage, since: r.Since, period: r.Period, cause: r.Cause, paused: r.Paused, idleFrom: r.IdleFrom, idleSteps: r.IdleSteps,
-		back: r.Back, tries: r.Tries, fresh: r.Fresh, touched: r.Touched}
+		carry: r.Carry, back: r.Back, tries: r.Tries, fresh: r.Fresh, touched: r.Touched}
 	if r.Complete == (m.pos >= l.top()) && l.dayCap(m.pos) == r.Cap && m.pos <= l.top() {
 		return m
 	}
@@ -212,7 +213,7 @@ func (r *record) ramp(l *ladder) ramp {
 	if r.Complete && l.dayCap(l.top()) <= r.Cap {
 		m.pos = l.top()
 	}
-	m.period, m.cause, m.back, m.tries = 0, CausePlan, false, 0
+	m.period, m.cause, m.carry, m.back, m.tries = 0, CausePlan, carry{}, false, 0
 	return m
 }
 
@@ -222,7 +223,7 @@ func (r *record) setRamp(m ramp, l *ladder) {
 	r.Stage, r.Complete = m.pos, m.pos >= l.top()
 	r.Since, r.Period, r.Cause, r.Paused = m.since, m.period, m.cause, m.paused
 	r.IdleFrom, r.IdleSteps = m.idleFrom, m.idleSteps
-	r.Back, r.Tries, r.Fresh, r.Touched = m.back, m.tries, m.fresh, m.touched
+	r.Carry, r.Back, r.Tries, r.Fresh, r.Touched = m.carry, m.back, m.tries, m.fresh, m.touched
 }
 
 // outcomes is what the owners on record have observed in the day that began at period.

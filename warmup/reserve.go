@@ -62,6 +62,9 @@ func (l *Ledger) decide(p *path, n int, g *grant) (r Reservation, ready bool) {
 			return Reservation{}, false
 		}
 	}
+	if g != nil && g.err == nil && p.tripped {
+		return Reservation{}, false // It has to step back, which was not known when the store was asked.
+	}
 	if g != nil && g.err != nil && (!p.loaded || p.tripped || p.ramp.idle(p.ladder, at, p.lastSent) > 0) {
 		return refuse(ReasonStore, *g), true // The stage on hand may be too high.
 	}
@@ -232,7 +235,9 @@ func (l *Ledger) CancelAt(now time.Time, r Reservation) {
 	defer p.mu.Unlock()
 	l.clock(p, l.stamp(now))
 	if n := p.settle(r.ticket); n > 0 {
-		p.promise += n
+		if r.Cap > 0 && r.Cap <= p.ladder.dayCap(p.ramp.pos) { // Else the path has gone back, and others may have used more than it now allows.
+			p.promise += n
+		}
 		p.paced -= int64(n) * p.ladder.pace[min(p.ramp.pos, len(p.ladder.pace)-1)]
 	}
 }

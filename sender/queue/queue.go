@@ -30,7 +30,8 @@ type Lane struct {
 	Stream string `json:"stream"`
 	// Domain is the destination: the recipients' domain, lower case, A-labels.
 	Domain string `json:"domain"`
-	// Route is the only route that these deliveries may use next; empty: any of the stream's pool.
+	// Route is the only route that these deliveries may use next; empty: any of the stream's pool. The Sender adds "~warm" to it, or to nothing,
+	// for mail that may not go over cold routes.
 	Route string `json:"route,omitempty"`
 }
 
@@ -123,6 +124,8 @@ type Attempt struct {
 	Provider string `json:"provider,omitempty"`
 	// Overflow says that the route was one of the pool's overflow routes.
 	Overflow bool `json:"overflow,omitempty"`
+	// OverflowFor says, in words, why the first routes did not take it.
+	OverflowFor string `json:"overflow_for,omitempty"`
 	// TLS is the TLS version of the session ("TLS 1.3"); empty for clear text.
 	TLS string `json:"tls,omitempty"`
 	// Reply is what decided, and Verdict what it meant.

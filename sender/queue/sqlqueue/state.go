@@ -13,7 +13,7 @@ import (
 // Kind names what a State holds. A host may have kinds of its own: with a prefix, lest they meet later ones of ours.
 type Kind string
 
-// The kinds of this library. It uses KindWarmup and KindSuppression so far; the others are reserved.
+// The kinds of this library. KindThrottle is reserved.
 const (
 	// KindWarmup: the warm-up ledger's records.
 	KindWarmup Kind = "warmup"
@@ -41,6 +41,11 @@ func (q *Queue) State(kind Kind) *State { return &State{q, kind} }
 // database share their allowance through it. owner is Config.Owner.
 func (q *Queue) WarmupStore() (store warmup.Store, owner string) {
 	return q.State(KindWarmup), q.cfg.Owner
+}
+
+// MigrationStore is where a Sender on this queue keeps its migrations, unless it is given another store. owner is Config.Owner.
+func (q *Queue) MigrationStore() (store warmup.Store, owner string) {
+	return q.State(KindMigration), q.cfg.Owner
 }
 
 // SuppressionStore is where a Sender on this queue keeps the list of suppressed addresses, unless it is given another one: all processes on one

@@ -1,0 +1,65 @@
+package sender
+
+import (
+	"slices"
+	"time"
+
+	"github.com/reputemail/repute/warmup"
+)
+
+// maxKept bounds the deliveries that wait for the allowance of one path while others overflow.
+const maxKept = 10_000
+
+// mayOverflow decides which delivery of a lane overflows, now that none of the first routes takes its first one: it moves lane.from to it. As many as
+// those routes may carry within Stream.OverflowAfter are kept for them, the best ones, but none that has waited for so long already. It reports false when nothing is to
+// overflow. The mutex is held.
+func (d *dispatcher) mayOverflow(l *lane, routes []*routeInfo, met []obstacle, now time.Time) bool {
+	patience := l.stream.OverflowAfter
+	scarce := slices.IndexFunc(met, func(o obstacle) bool { return o.cold })
+	if patience == 0 || scarce < 0 || d.s.forecaster == nil || l.warmOnly {
+		d.retain(l, nil, 0)
+		return true
+	}
+	on, room := met[scarce].path, 0
+	for _, r := range routes {
+		if r.warming {
+			room = min(maxKept, room+min(maxKept, d.roomWithin(l, r, now, patience)))
+		}
+	}
+	others := on.kept
+	if l.keptOn == on {
+		others -= l.kept
+	}
+	room = max(0, room-others)
+	oldest, n := now.Add(-patience), 0
+	for n < len(l.buf) && n < room && len(l.buf[n].History) == 0 && l.buf[n].Created.After(oldest) {
+		n++
+	}
+	d.retain(l, on, n)
+	if n > 0 {
+		d.setEarlier(&l.alarm, l.buf[0].Created.Add(patience))
+	}
+	l.from = n
+	return n < len(l.buf)
+}
+
+// roomWithin is about how many of a lane's deliveries may go over a route within a time.
+func (d *dispatcher) roomWithin(l *lane, r *routeInfo, now time.Time, within time.Duration) int {
+	room := maxKept
+	keys, n := d.s.budgets(l.stream, r, l.dest.provider)
+	for _, key := range keys[:n] {
+		room = min(room, d.s.forecaster.RoomWithinAt(now, warmup.Path(key), within))
+	}
+	return room
+}
+
+// retain notes how many of a lane's deliveries wait for the allowance of a path. The mutex is held.
+func (d *dispatcher) retain(l *lane, on *path, n int) {
+	if l.keptOn != nil {
+		l.keptOn.kept -= l.kept
+	}
+	l.keptOn, l.kept = on, n
+	if on != nil {
+		on.kept += l.kept
+	}
+}

@@ -1,0 +1,768 @@
+package warmup
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+// stages are the shares of most tests here.
+var stages = []float64{0.1, 0.5, 1}
+
+// trial is a Migrator with what it told.
+type trial struct {
+	*Migrator
+	mu   sync.Mutex
+	told []MigrationChange
+}
+
+func openTrial(t interface{ Fatal(...any) }, store Store, owner string, migrations ...Migration) *trial {
+	tr := &trial{}
+	m, err := OpenMigrator(context.Background(), MigratorConfig{Store: store, Owner: owner, Migrations: migrations, OnChange: func(c MigrationChange) {
+		tr.mu.Lock()
+		tr.told = append(tr.told, c)
+		tr.mu.Unlock()
+		_, _ = tr.State(c.Migration, c.Provider) // No lock is held.
+		_ = tr.Hold(context.Background(), "no such migration", "", "")
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tr.Migrator = m
+	return tr
+}
+
+func (tr *trial) sync(t testing.TB, now time.Time) {
+	t.Helper()
+	if err := tr.SyncAt(context.Background(), now); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// takeTold are the changes told since the last call, in words.
+func (tr *trial) takeTold() []string {
+	tr.mu.Lock()
+	defer tr.mu.Unlock()
+	var all []string
+	for _, c := range tr.told {
+		all = append(all, fmt.Sprintf("%s %d -> %s %d %s", c.From.Phase, c.From.Stage, c.To.Phase, c.To.Stage, c.To.Cause))
+	}
+	tr.told = nil
+	return all
+}
+
+func (tr *trial) observe(arm Arm, n, bounced int) {
+	o := MigrationOutcome{Migration: "move", Arm: arm, Outcome: Delivered, N: n - bounced, First: true}
+	tr.Observe(o)
+	o.Outcome, o.N = Bounced, bounced
+	tr.Observe(o)
+}
+
+func (tr *trial) at(t testing.TB, want MigrationPosition) {
+	t.Helper()
+	s, err := tr.State("move", "")
+	if err != nil || s.MigrationPosition != want {
+		t.Fatalf("got %+v, error %v, want %+v", s.MigrationPosition, err, want)
+	}
+}
+
+// share is the part of recipients that go to the new arm.
+func (tr *trial) share() float64 {
+	const n = 2000
+	fresh := 0
+	for i := range n {
+		if tr.Arm("move", "google", "news", fmt.Sprintf("user%d@example.com", i)) == ArmNew {
+			fresh++
+		}
+	}
+	return float64(fresh) / n
+}
+
+func told(t testing.TB, got []string, want ...string) {
+	t.Helper()
+	if !reflect.DeepEqual(got, want) && len(got)+len(want) > 0 {
+		t.Errorf("told of %q, want %q", got, want)
+	}
+}
+
+func TestMigratorCourse(t *testing.T) {
+	store := NewMemoryStore()
+	tr := openTrial(t, store, "", Migration{Name: "move", Shares: stages})
+	tr.at(t, MigrationPosition{Phase: MigrationWaiting})
+	tr.observe(ArmNew, 1000, 1000) // Not begun: nothing is counted.
+	if s := tr.share(); s != 0 {
+		t.Errorf("a share of %g before the start", s)
+	}
+	now := start
+	tr.sync(t, now)
+	told(t, tr.takeTold(), "waiting 0 -> running 1 ")
+	first := map[string]bool{}
+	for stage, share := range stages {
+		tr.at(t, running(stage+1, share))
+		if got := tr.share(); !near(got, share, 0.15) {
+			t.Errorf("a share of %g in stage %d", got, stage+1)
+		}
+		for i := range 1000 {
+			to := fmt.Sprintf("user%d@example.com", i)
+			switch arm := tr.Arm("move", "google", "news", to); {
+			case arm == ArmNew:
+				first[to] = true
+			case first[to]:
+				t.Fatalf("%s was moved back", to)
+			}
+		}
+		tr.observe(ArmNew, 300, 6)
+		tr.observe(ArmControl, 1700, 34)
+		now = now.Add(24 * time.Hour)
+		tr.sync(t, now)
+		tr.sync(t, now.Add(time.Minute))
+	}
+	tr.at(t, MigrationPosition{Phase: MigrationComplete, Stage: 3, Share: 1})
+	told(t, tr.takeTold(), "running 1 -> running 2 ", "running 2 -> running 3 ", "running 3 -> complete 3 ")
+	if s := tr.share(); s != 1 {
+		t.Errorf("a share of %g at the end", s)
+	}
+	s, _ := tr.State("move", "")
+	if s.New.Attempts != 900 || s.Control.Bounced != 102 || len(s.Rates) != rates || len(s.History) != 4 || s.Rates[0].New != (Proportion{12, 600}) {
+		t.Errorf("got %+v", s)
+	}
+	// A fresh process goes on there.
+	tr = openTrial(t, store, "", Migration{Name: "move", Shares: stages})
+	tr.at(t, MigrationPosition{Phase: MigrationComplete, Stage: 3, Share: 1})
+	if s := tr.share(); s != 1 {
+		t.Errorf("a share of %g after a restart", s)
+	}
+	told(t, tr.takeTold())
+}
+
+func TestMigratorRollback(t *testing.T) {
+	store := NewMemoryStore()
+	a := openTrial(t, store, "a", Migration{Name: "move", Shares: stages})
+	b := openTrial(t, store, "b", Migration{Name: "move", Shares: stages})
+	a.sync(t, start)
+	b.sync(t, start)
+	a.observe(ArmNew, 150, 30) // Neither has a sample by itself.
+	a.observe(ArmControl, 1500, 30)
+	b.observe(ArmNew, 150, 30)
+	a.sync(t, start.Add(time.Minute))
+	b.sync(t, start.Add(time.Minute))
+	told(t, a.takeTold(), "waiting 0 -> running 1 ")
+	b.mu.Lock()
+	if len(b.told) != 1 {
+		t.Fatalf("told of %+v", b.told)
+	}
+	c := b.told[0]
+	b.mu.Unlock()
+	if e := c.Evidence[0]; c.To != (MigrationPosition{Phase: MigrationRolledBack, Cause: CauseBounces, Stage: 1}) || e.Rate != CauseBounces ||
+		e.New != (Proportion{60, 300}) || e.Control != (Proportion{30, 1500}) || e.Verdict != VerdictProven || !near(e.Difference, 0.18, 1e-9) {
+		t.Errorf("got %+v", c)
+	}
+	want := "migration move: running, stage 1 (10 %) -> rolled-back, stage 1 (0 %), bounces; bounces: 60 of 300 against 30 of 1500, 18.00 points more, p = "
+	if !strings.HasPrefix(c.String(), want) {
+		t.Errorf("got %s", c)
+	}
+	if b.share() != 0 || a.share() == 0 {
+		t.Error("b goes on, or a knows of it already")
+	}
+	a.sync(t, start.Add(2*time.Minute))
+	if a.share() != 0 {
+		t.Error("a goes on")
+	}
+	told(t, a.takeTold())
+	// It is final, and the reason is kept.
+	a = openTrial(t, store, "c", Migration{Name: "move", Shares: stages})
+	for day := range 10 {
+		a.observe(ArmNew, 1000, 0)
+		a.sync(t, start.Add(time.Duration(day)*24*time.Hour))
+	}
+	a.at(t, c.To)
+	if s, _ := a.State("move", ""); !reflect.DeepEqual(s.History[len(s.History)-1], c) {
+		t.Errorf("got %+v, want %+v", s.History, c)
+	}
+	if err := a.Restart(WithActor(context.Background(), "Ann"), "move", "", "it was the DNS"); err != nil {
+		t.Fatal(err)
+	}
+	a.at(t, MigrationPosition{Phase: MigrationRunning, Cause: CauseOperator, Stage: 1, Share: 0.1})
+	s, _ := a.State("move", "")
+	if last := s.History[len(s.History)-1]; last.Actor != "Ann" || last.Reason != "it was the DNS" || s.New != (ArmCounts{}) || s.Control != (ArmCounts{}) {
+		t.Errorf("got %+v", s)
+	}
+	// What b still has of the first run does not count.
+	b.observe(ArmNew, 1000, 900)
+	b.sync(t, start.Add(300*time.Hour))
+	b.at(t, MigrationPosition{Phase: MigrationRunning, Cause: CauseOperator, Stage: 1, Share: 0.1})
+	if s, _ := b.State("move", ""); s.New != (ArmCounts{}) {
+		t.Errorf("got %+v", s)
+	}
+}
+
+// TestMigratorVerbs goes through each verb in each phase.
+func TestMigratorVerbs(t *testing.T) {
+	ctx := context.Background()
+	verbs := map[string]func(*Migrator) error{
+		"advance":  func(m *Migrator) error { return m.Advance(ctx, "move", "", "because") },
+		"hold":     func(m *Migrator) error { return m.Hold(ctx, "move", "", "because") },
+		"resume":   func(m *Migrator) error { return m.Resume(ctx, "move", "", "because") },
+		"rollback": func(m *Migrator) error { return m.Rollback(ctx, "move", "", "because") },
+		"restart":  func(m *Migrator) error { return m.Restart(ctx, "move", "", "because") },
+	}
+	for _, c := range []struct {
+		before []string
+		verb   string
+		want   string // phase and stage, or the error
+		told   bool
+	}{
+		{nil, "advance", "running 2", true},
+		{nil, "hold", "holding 1", true},
+		{nil, "resume", "running 1", false},
+		{nil, "rollback", "rolled-back 1", true},
+		{nil, "restart", "running 1", true},
+		{[]string{"hold"}, "advance", "running 2", true},
+		{[]string{"hold"}, "hold", "holding 1", false},
+		{[]string{"hold"}, "resume", "running 1", true},
+		{[]string{"hold"}, "rollback", "rolled-back 1", true},
+		{[]string{"advance", "hold"}, "restart", "running 1", true},
+		{[]string{"advance", "rollback"}, "advance", "it is rolled back", false},
+		{[]string{"rollback"}, "hold", "it is rolled back", false},
+		{[]string{"rollback"}, "resume", "it is rolled back", false},
+		{[]string{"rollback"}, "rollback", "rolled-back 1", false},
+		{[]string{"advance", "rollback"}, "restart", "running 1", true},
+		{[]string{"advance", "advance"}, "advance", "complete 3", true},
+		{[]string{"advance", "advance", "advance"}, "advance", "it is complete", false},
+		{[]string{"advance", "advance", "advance"}, "hold", "it is complete", false},
+		{[]string{"advance", "advance", "advance"}, "resume", "it is complete", false},
+		{[]string{"advance", "advance", "advance"}, "rollback", "rolled-back 3", true},
+		{[]string{"advance", "advance", "advance"}, "restart", "running 1", true},
+	} {
+		tr := openTrial(t, nil, "", Migration{Name: "move", Shares: stages})
+		tr.sync(t, start)
+		for _, verb := range c.before {
+			if err := verbs[verb](tr.Migrator); err != nil {
+				t.Fatal(err)
+			}
+		}
+		tr.takeTold()
+		err := verbs[c.verb](tr.Migrator)
+		s, _ := tr.State("move", "")
+		got := fmt.Sprintf("%s %d", s.Phase, s.Stage)
+		if err != nil {
+			got = err.Error()
+		}
+		if !strings.Contains(got, c.want) {
+			t.Errorf("%s after %v: got %s, want %s", c.verb, c.before, got, c.want)
+		}
+		tr.mu.Lock()
+		if (len(tr.told) == 1) != c.told || c.told && (tr.told[0].Reason != "because" || tr.told[0].To != s.MigrationPosition || !tr.told[0].Time.Equal(start)) {
+			t.Errorf("%s after %v: told of %+v", c.verb, c.before, tr.told)
+		}
+		tr.mu.Unlock()
+		_ = tr.Close(ctx)
+		if err := verbs[c.verb](tr.Migrator); !errors.Is(err, ErrClosed) {
+			t.Errorf("%s after the end: got error %v", c.verb, err)
+		}
+	}
+}
+
+// TestMigratorHolds: an operator's hold stays, but not against a rollback; a rate's hold that an operator ends does not come back in the stage.
+func TestMigratorHolds(t *testing.T) {
+	ctx := context.Background()
+	day := 24 * time.Hour
+	tr := openTrial(t, nil, "", Migration{Name: "move", Shares: stages})
+	tr.sync(t, start)
+	if err := tr.Hold(ctx, "move", "", "a holiday"); err != nil {
+		t.Fatal(err)
+	}
+	tr.observe(ArmNew, 300, 6)
+	tr.observe(ArmControl, 2700, 54)
+	tr.sync(t, start.Add(9*day))
+	tr.at(t, holding(CauseOperator, 1, 0.1))
+	tr.observe(ArmNew, 300, 100)
+	tr.sync(t, start.Add(9*day))
+	tr.at(t, MigrationPosition{Phase: MigrationRolledBack, Cause: CauseBounces, Stage: 1})
+
+	tr = openTrial(t, nil, "", Migration{Name: "move", Shares: stages})
+	tr.sync(t, start)
+	tr.observe(ArmNew, 300, 12)
+	tr.observe(ArmControl, 2700, 54)
+	tr.sync(t, start.Add(day))
+	tr.at(t, holding(CauseBounces, 1, 0.1))
+	if err := tr.Resume(ctx, "move", "", "a bad list"); err != nil {
+		t.Fatal(err)
+	}
+	tr.sync(t, start.Add(day))
+	tr.at(t, running(2, 0.5))
+	tr.observe(ArmNew, 300, 12)
+	tr.observe(ArmControl, 300, 6)
+	tr.sync(t, start.Add(2*day))
+	tr.at(t, holding(CauseBounces, 2, 0.5)) // The next stage is another matter.
+}
+
+func TestMigratorNames(t *testing.T) {
+	ctx := context.Background()
+	tr := openTrial(t, nil, "", Migration{Name: "b"}, Migration{Name: "a", PerProvider: true, Providers: []string{"google", "yahoo"}})
+	for _, c := range []struct{ name, provider, want string }{
+		{"move", "", `"move": there is no such migration: there are a, b`},
+		{"b", "google", `it has no provider "google": all advance together`},
+		{"a", "gogle", `it has no provider "gogle": there are google, yahoo`},
+	} {
+		_, err := tr.State(c.name, c.provider)
+		errs := []error{err}
+		for _, verb := range []func(context.Context, string, string, string) error{tr.Advance, tr.Hold, tr.Resume, tr.Rollback, tr.Restart} {
+			errs = append(errs, verb(ctx, c.name, c.provider, ""))
+		}
+		for i, err := range errs {
+			if err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("%d: got error %v, want %q", i, err, c.want)
+			}
+		}
+	}
+	if _, err := tr.State("a", ""); err == nil {
+		t.Error("a state of all providers")
+	}
+	if err := tr.Hold(ctx, "a", "", strings.Repeat("ä", 600)); err != nil { // Both, before they were on record.
+		t.Fatal(err)
+	}
+	tr.sync(t, start)
+	var got []string
+	for _, s := range tr.States() {
+		got = append(got, s.Migration+" "+s.Provider+" "+string(s.Phase))
+	}
+	told(t, got, "a google holding", "a yahoo holding", "b  running")
+	if s, _ := tr.State("a", "google"); len(s.History[1].Reason) > maxReason+3 || s.String() != "migration a (google): holding, stage 1 of 6 (1 %), 0 of 200 in the sample" {
+		t.Errorf("got %s, %+v", s, s.History[1])
+	}
+}
+
+func TestMigratorFilters(t *testing.T) {
+	tr := openTrial(t, nil, "", Migration{Name: "move", Shares: []float64{1}, Providers: []string{"google"}, Streams: []string{"news", "shop"}},
+		Migration{Name: "all", Shares: []float64{1}}, Migration{Name: "each", Shares: []float64{1}, PerProvider: true})
+	tr.sync(t, start)
+	for _, c := range []struct {
+		migration, provider, stream string
+		want                        Arm
+	}{
+		{"move", "google", "news", ArmNew}, {"move", "google", "shop", ArmNew}, {"move", "google", "", ArmNone}, {"move", "yahoo", "news", ArmNone},
+		{"all", "", "", ArmNew}, {"all", "yahoo", "other", ArmNew}, {"none", "google", "news", ArmNone},
+		{"each", "", "", ArmControl}, {"each", "google", "", ArmControl}, // Not on record yet.
+	} {
+		if got := tr.Arm(c.migration, c.provider, c.stream, "a@example.com"); got != c.want {
+			t.Errorf("%+v: got %q", c, got)
+		}
+	}
+	tr.sync(t, start)
+	if tr.Arm("each", "google", "", "a@example.com") != ArmNew || tr.Arm("each", "", "", "a@example.com") != ArmControl || len(tr.States()) != 3 {
+		t.Errorf("got %v", tr.States())
+	}
+}
+
+func TestMigratorOutcomes(t *testing.T) {
+	tr := openTrial(t, nil, "", Migration{Name: "move"})
+	tr.sync(t, start)
+	for _, c := range []struct {
+		o    MigrationOutcome
+		want ArmCounts
+	}{
+		{MigrationOutcome{Outcome: Delivered, N: 2, First: true}, ArmCounts{Attempts: 2, Delivered: 2}},
+		{MigrationOutcome{Outcome: Delivered, N: 2, Delay: 5 * time.Minute}, ArmCounts{Delivered: 2}},
+		{MigrationOutcome{Outcome: Delivered, N: 2, Delay: 5*time.Minute + 1}, ArmCounts{Delivered: 2, Slow: 2}},
+		{MigrationOutcome{Outcome: Bounced, N: 1, First: true}, ArmCounts{Attempts: 1, Bounced: 1}},
+		{MigrationOutcome{Outcome: Bounced, N: 1}, ArmCounts{}},
+		{MigrationOutcome{Outcome: Deferred, N: 1, First: true, Delay: time.Hour}, ArmCounts{Attempts: 1, Deferred: 1}},
+		{MigrationOutcome{Outcome: Blocked, N: 1, First: true}, ArmCounts{Attempts: 1, Blocked: 1}},
+		{MigrationOutcome{Outcome: Other, N: 1, First: true}, ArmCounts{Attempts: 1}},
+		{MigrationOutcome{Outcome: "strange", N: 1, First: true}, ArmCounts{Attempts: 1}},
+		{MigrationOutcome{Outcome: Complained, N: 3}, ArmCounts{Complained: 3}},
+		{MigrationOutcome{Outcome: Complained, N: 3, First: true}, ArmCounts{Complained: 3}},
+		{MigrationOutcome{Outcome: Delivered, N: 0, First: true}, ArmCounts{}},
+		{MigrationOutcome{Outcome: Delivered, N: -5, First: true}, ArmCounts{}},
+		{MigrationOutcome{Outcome: Delivered, N: 1, Arm: "other"}, ArmCounts{}},
+		{MigrationOutcome{Outcome: Delivered, N: 1, Migration: "other"}, ArmCounts{}},
+	} {
+		before, _ := tr.State("move", "")
+		arms := []Arm{c.o.Arm}
+		if c.o.Arm == ArmNone {
+			arms = []Arm{ArmNew, ArmControl, ArmNone}
+		}
+		for _, arm := range arms {
+			o := c.o
+			o.Arm = arm
+			if o.Migration == "" {
+				o.Migration = "move"
+			}
+			tr.Observe(o)
+		}
+		tr.sync(t, start)
+		after, _ := tr.State("move", "")
+		before.New.add(c.want)
+		before.Control.add(c.want)
+		if after.New != before.New || after.Control != before.Control {
+			t.Errorf("%+v: got %+v and %+v, want %+v", c.o, after.New, after.Control, before.New)
+		}
+	}
+}
+
+// TestMigratorPlans: a fresh process with other shares never sends more than the one before.
+func TestMigratorPlans(t *testing.T) {
+	store := NewMemoryStore()
+	tr := openTrial(t, store, "", Migration{Name: "move", Shares: stages})
+	tr.sync(t, start)
+	if err := tr.Advance(context.Background(), "move", "", ""); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		shares []float64
+		want   MigrationPosition
+		told   []string
+	}{
+		{[]float64{0.2, 0.5, 0.7, 1}, MigrationPosition{MigrationRunning, CauseOperator, 2, 0.5}, nil},
+		{[]float64{0.2, 0.4, 0.7, 1}, MigrationPosition{MigrationRunning, CausePlan, 2, 0.4}, []string{"running 2 -> running 2 plan"}},
+		{[]float64{0.3, 1}, MigrationPosition{MigrationRunning, CausePlan, 1, 0.3}, []string{"running 1 -> running 1 plan"}},
+		{[]float64{0.6, 1}, MigrationPosition{MigrationRunning, CausePlan, 0, 0.3}, nil},
+	} {
+		tr = openTrial(t, store, "", Migration{Name: "move", Shares: c.shares})
+		if got := tr.share(); !near(got, c.want.Share, 0.1) {
+			t.Errorf("%v: a share of %g at once", c.shares, got)
+		}
+		tr.sync(t, start.Add(time.Hour))
+		tr.at(t, c.want)
+		told(t, tr.takeTold(), c.told...)
+	}
+	tr.observe(ArmNew, 200, 0)
+	tr.observe(ArmControl, 200, 0)
+	tr.sync(t, start.Add(25*time.Hour))
+	tr.at(t, running(1, 0.6))
+	if _, err := OpenMigrator(context.Background(), MigratorConfig{Store: store, Migrations: []Migration{{Name: "move", Salt: "new"}}}); err == nil ||
+		!strings.Contains(err.Error(), `key "migration/move/"`) || !strings.Contains(err.Error(), "salt") {
+		t.Errorf("got error %v", err)
+	}
+}
+
+func TestMigratorCorruption(t *testing.T) {
+	ctx := context.Background()
+	for text, fault := range map[string]string{"{": "unreadable", `{"v":9}`: "version 9", `{"v":1}`: "corrupted"} {
+		store := NewMemoryStore()
+		tr := openTrial(t, store, "", Migration{Name: "move"}, Migration{Name: "other"})
+		tr.sync(t, start)
+		tr.observe(ArmNew, 10, 0)
+		put := func(key string) {
+			_ = store.Update(ctx, key, func([]byte) ([]byte, error) { return []byte(text), nil })
+		}
+		put("migration/gone/") // That of no migration here, and those of others, do not matter.
+		put("migration/move/google")
+		put("migration/google")
+		put("what/ever")
+		put("migration/move/")
+		for _, err := range []error{tr.SyncAt(ctx, start), tr.Hold(ctx, "move", "", "")} {
+			if err == nil || !strings.Contains(err.Error(), `key "migration/move/"`) || !strings.Contains(err.Error(), fault) {
+				t.Errorf("%s: got error %v", text, err)
+			}
+		}
+		if _, err := OpenMigrator(ctx, MigratorConfig{Store: store, Migrations: []Migration{{Name: "move"}}}); err == nil ||
+			!strings.Contains(err.Error(), `key "migration/move/"`) || !strings.Contains(err.Error(), fault) {
+			t.Errorf("%s: got error %v", text, err)
+		}
+		openTrial(t, store, "", Migration{Name: "other"})
+		tr.at(t, running(1, 0.01)) // It goes on by what it knew.
+	}
+}
+
+// TestMigratorLoad reads a store where records and keys are exchanged.
+func TestMigratorLoad(t *testing.T) {
+	store := NewMemoryStore()
+	long := strings.Repeat("provider.", 20)
+	cfg := Migration{Name: "move", PerProvider: true, Providers: []string{"google", "a/b ü", long}}
+	tr := openTrial(t, store, "", cfg)
+	tr.sync(t, start)
+	if err := tr.Advance(context.Background(), "move", long, ""); err != nil {
+		t.Fatal(err)
+	}
+	tr = openTrial(t, store, "", Migration{Name: "move", PerProvider: true})
+	if got := tr.States(); len(got) != 3 || got[2].Provider != long || got[2].Stage != 2 || got[0].Stage != 1 {
+		t.Errorf("got %v", got)
+	}
+	store.values["migration/move/yahoo"] = store.values["migration/move/google"]
+	if _, err := OpenMigrator(context.Background(), MigratorConfig{Store: store, Migrations: []Migration{cfg}}); err == nil || !strings.Contains(err.Error(), `key "migration/move/yahoo"`) {
+		t.Errorf("got error %v", err)
+	}
+}
+
+// TestMigratorMany: providers beyond the bound stay with the control arm, and idle ones are read in turns.
+func TestMigratorMany(t *testing.T) {
+	store := NewMemoryStore()
+	tr := openTrial(t, store, "", Migration{Name: "move", Shares: []float64{1}, PerProvider: true})
+	for i := range maxMigrationUnits + 10 {
+		if tr.Arm("move", fmt.Sprint(i), "", "a@example.com") != ArmControl {
+			t.Fatal("new before it is on record")
+		}
+	}
+	tr.sync(t, start)
+	for i, want := range map[int]Arm{0: ArmNew, maxMigrationUnits - 1: ArmNew, maxMigrationUnits: ArmControl, maxMigrationUnits + 9: ArmControl} {
+		if got := tr.Arm("move", fmt.Sprint(i), "", "a@example.com"); got != want {
+			t.Errorf("provider %d: %s", i, got)
+		}
+	}
+	if len(tr.States()) != maxMigrationUnits {
+		t.Errorf("%d units", len(tr.States()))
+	}
+	other := openTrial(t, store, "other", Migration{Name: "move", Shares: []float64{1}, PerProvider: true})
+	if err := other.Rollback(context.Background(), "move", "", ""); err != nil {
+		t.Fatal(err)
+	}
+	for range idleRounds {
+		tr.sync(t, start)
+	}
+	for _, s := range tr.States() {
+		if s.Phase != MigrationRolledBack {
+			t.Fatalf("got %v", s)
+		}
+	}
+}
+
+// TestMigratorConcurrent is for the race detector.
+func TestMigratorConcurrent(t *testing.T) {
+	ctx := context.Background()
+	store := NewMemoryStore()
+	const processes, each = 4, 2000
+	trials := make([]*trial, processes)
+	for i := range trials {
+		trials[i] = openTrial(t, store, fmt.Sprint(i), Migration{Name: "move", StageTime: time.Hour * 1000})
+		trials[i].sync(t, start)
+	}
+	var wg sync.WaitGroup
+	for i, tr := range trials {
+		wg.Go(func() {
+			for k := range each {
+				tr.Arm("move", "google", "", fmt.Sprint(k))
+				tr.Observe(MigrationOutcome{Migration: "move", Arm: ArmNew, Outcome: Delivered, N: 1, First: true})
+			}
+		})
+		wg.Go(func() {
+			for k := range 50 {
+				_ = tr.SyncAt(ctx, start)
+				if i == 0 && k%10 == 0 {
+					_ = tr.Hold(ctx, "move", "", "")
+					_ = tr.Resume(ctx, "move", "", "")
+				}
+				tr.States()
+			}
+		})
+	}
+	wg.Wait()
+	for _, tr := range trials {
+		if err := tr.Close(ctx); err != nil {
+			t.Fatal(err)
+		}
+		if tr.Close(ctx) != nil || !errors.Is(tr.SyncAt(ctx, start), ErrClosed) {
+			t.Error("not closed")
+		}
+	}
+	last := openTrial(t, store, "last", Migration{Name: "move"})
+	if s, _ := last.State("move", ""); s.New.Attempts != processes*each {
+		t.Errorf("%d attempts on record, want %d", s.New.Attempts, processes*each)
+	}
+}
+
+// TestMigratorStore: whenever the store fails, and however often it repeats what it was given, each outcome counts once, each change is told once, and
+// the share is never larger than on record.
+func TestMigratorStore(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		ctx := context.Background()
+		memory := NewMemoryStore()
+		processes := rapid.IntRange(1, 10).Draw(t, "processes")
+		plan := Migration{Name: "move", Shares: []float64{0.1, 0.2, 0.3, 0.4, 1}, StageTime: time.Hour, MinSample: 20}
+		stores, trials := make([]*flakyStore, processes), make([]*trial, processes)
+		for i := range trials {
+			stores[i] = &flakyStore{Store: memory}
+			trials[i] = openTrial(t, stores[i], fmt.Sprint(i), plan)
+			if err := trials[i].SyncAt(ctx, start); err != nil { // From here on the time of all is known.
+				t.Fatal(err)
+			}
+		}
+		now := start
+		var want ArmCounts
+		for range rapid.IntRange(1, 80).Draw(t, "steps") {
+			i := rapid.IntRange(0, processes-1).Draw(t, "process")
+			now = now.Add(time.Duration(rapid.Int64Range(0, int64(20*time.Minute)).Draw(t, "passes")))
+			stores[i].fail = rapid.SampledFrom([]string{"", "", "before", "after"}).Draw(t, "fail")
+			switch rapid.IntRange(0, 5).Draw(t, "what") {
+			case 0, 1, 2:
+				u := trials[i].migrations["move"].one
+				if counted := u.rec != nil && (u.rec.Phase == MigrationRunning || u.rec.Phase == MigrationHolding); counted {
+					n := rapid.IntRange(1, 50).Draw(t, "n")
+					trials[i].observe(ArmNew, n, 0)
+					want.add(tries(int64(n), 0))
+				}
+			case 5:
+				_ = trials[i].Hold(ctx, "move", "", "")
+				_ = trials[i].Resume(ctx, "move", "", "")
+			default:
+				if err := trials[i].SyncAt(ctx, now); err != nil && !errors.Is(err, errFlaky) {
+					t.Fatal(err)
+				}
+			}
+		}
+		for round := range 3 {
+			for i := range trials {
+				stores[i].fail = ""
+				if err := trials[i].SyncAt(ctx, now); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if round < 2 { // A batch that failed, then what came after it, then what the others wrote.
+				continue
+			}
+			for i := range trials {
+				s, _ := trials[i].State("move", "")
+				if s.New != want {
+					t.Fatalf("process %d: got %+v, want %+v", i, s.New, want)
+				}
+			}
+		}
+		s, _ := trials[0].State("move", "")
+		all := 0
+		for _, tr := range trials {
+			all += len(tr.told)
+		}
+		if rec := trials[0].migrations["move"].one.rec; all != rec.Changes && rec.Changes <= maxHistory {
+			t.Fatalf("told of %d changes, there were %d", all, rec.Changes)
+		}
+		if elapsed := now.Sub(start); s.Stage > 1+int(elapsed/time.Hour) {
+			t.Fatalf("stage %d after %s", s.Stage, elapsed)
+		}
+	})
+}
+
+// TestMigratorBatches: a batch that may be on record is given up where the record can not tell any more.
+func TestMigratorBatches(t *testing.T) {
+	ctx := context.Background()
+	for name, c := range map[string]struct {
+		fail    string
+		between func(tr *trial, store Store)
+		later   time.Duration
+		want    int64
+	}{
+		"not written":             {"before", func(*trial, Store) {}, time.Minute, 110},
+		"written":                 {"after", func(*trial, Store) {}, time.Minute, 110},
+		"not written, days later": {"before", func(*trial, Store) {}, 50 * time.Hour, 110}, // It was never offered.
+		"written, days later":     {"after", func(*trial, Store) {}, 50 * time.Hour, 110},
+		"written, another process of that name": {"after", func(_ *trial, store Store) {
+			other := openTrial(t, store, "a", Migration{Name: "move"})
+			other.observe(ArmNew, 1, 0)
+			other.sync(t, start)
+		}, time.Minute, 111},
+		"written, forgotten": {"after", func(_ *trial, store Store) {
+			other := openTrial(t, store, "b", Migration{Name: "move"})
+			other.observe(ArmNew, 1, 0)
+			other.sync(t, start.Add(1000*time.Hour))
+		}, time.Minute, 111},
+	} {
+		memory := NewMemoryStore()
+		flaky := &flakyStore{Store: memory}
+		tr := openTrial(t, flaky, "a", Migration{Name: "move"})
+		tr.sync(t, start)
+		tr.observe(ArmNew, 10, 0)
+		tr.sync(t, start)
+		tr.observe(ArmNew, 90, 0)
+		flaky.fail = c.fail
+		if err := tr.SyncAt(ctx, start); !errors.Is(err, errFlaky) || !strings.Contains(err.Error(), `key "migration/move/"`) {
+			t.Fatalf("%s: got error %v", name, err)
+		}
+		if err := tr.Hold(ctx, "move", "", ""); !errors.Is(err, errFlaky) {
+			t.Errorf("%s: got error %v", name, err)
+		}
+		tr.observe(ArmNew, 10, 0)
+		flaky.fail = ""
+		c.between(tr, memory)
+		tr.sync(t, start.Add(c.later))
+		tr.sync(t, start.Add(c.later))
+		if s, _ := tr.State("move", ""); s.New.Attempts != c.want {
+			t.Errorf("%s: %d attempts on record, want %d", name, s.New.Attempts, c.want)
+		}
+	}
+}
+
+// TestMigratorAway: without the store the share stays, deltas stay small, and the end is an error that tells of it.
+func TestMigratorAway(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	flaky := &flakyStore{Store: NewMemoryStore()}
+	tr := openTrial(t, flaky, "", Migration{Name: "move", Shares: stages})
+	tr.sync(t, start)
+	flaky.fail = "before"
+	for day := range 30 {
+		tr.observe(ArmNew, 1000, 500)
+		tr.observe(ArmControl, 1000, 0)
+		if err := tr.SyncAt(ctx, start.Add(time.Duration(day)*24*time.Hour)); !errors.Is(err, errFlaky) {
+			t.Fatalf("got error %v", err)
+		}
+		tr.at(t, running(1, 0.1))
+	}
+	if u := tr.migrations["move"].one; len(u.deltas) > 1 {
+		t.Errorf("%d deltas", len(u.deltas))
+	}
+	if err := tr.Advance(ctx, "move", "", ""); !errors.Is(err, errFlaky) {
+		t.Errorf("got error %v", err)
+	}
+	// A call that must wait for another one gives up with its context.
+	u := tr.migrations["move"].one
+	u.writing <- struct{}{}
+	cancel()
+	if err := tr.SyncAt(ctx, start); !errors.Is(err, context.Canceled) {
+		t.Errorf("got error %v", err)
+	}
+	<-u.writing
+	if err := tr.Close(context.Background()); !errors.Is(err, errFlaky) {
+		t.Errorf("got error %v", err)
+	}
+	tr.observe(ArmNew, 1, 0)
+	if tr.share() == 0 || tr.Arm("move", "", "", "") == ArmNone {
+		t.Error("no arms after the end")
+	}
+}
+
+func TestMigratorArmDoesNotAllocate(t *testing.T) {
+	tr := openTrial(t, nil, "", Migration{Name: "move", PerProvider: true, Streams: []string{"news"}})
+	tr.Arm("move", "google", "news", "")
+	tr.sync(t, start)
+	if n := testing.AllocsPerRun(100, func() { tr.Arm("move", "google", "news", "somebody.with.a.name@example.com") }); n != 0 {
+		t.Errorf("%g allocations", n)
+	}
+}
+
+func BenchmarkMigratorArm(b *testing.B) {
+	for _, each := range []bool{false, true} {
+		b.Run(fmt.Sprintf("PerProvider=%t", each), func(b *testing.B) {
+			tr := openTrial(b, nil, "", Migration{Name: "move", PerProvider: each, Providers: []string{"google", "yahoo"}, Streams: []string{"news"}})
+			tr.sync(b, start)
+			b.ReportAllocs()
+			for b.Loop() {
+				tr.Arm("move", "google", "news", "somebody.with.a.name@example.com")
+			}
+		})
+	}
+}
+
+func BenchmarkMigratorObserve(b *testing.B) {
+	tr := openTrial(b, nil, "", Migration{Name: "move"})
+	tr.sync(b, start)
+	b.ReportAllocs()
+	for b.Loop() {
+		tr.Observe(MigrationOutcome{Migration: "move", Arm: ArmNew, Outcome: Delivered, N: 1, First: true})
+	}
+}
+
+func BenchmarkMigratorSync(b *testing.B) {
+	tr := openTrial(b, nil, "", Migration{Name: "move"})
+	tr.sync(b, start)
+	b.ReportAllocs()
+	for b.Loop() {
+		tr.observe(ArmNew, 2, 1)
+		tr.sync(b, start)
+	}
+}
