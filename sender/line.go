@@ -9,9 +9,9 @@ import (
 // their best delivery, and those of the same rank are served as in a fairQueue. Otherwise all have the same rank. A lane stands in it at most once.
 type line struct {
 	ranked bool
-	ranks []int // that have lanes, the highest first
-	by    map[int]*fairQueue
-	in    map[*lane]int
+	ranks  []int // that have lanes, the highest first
+	by     map[int]*fairQueue
+	in     map[*lane]int
 }
 
 func (q *line) len() int { return len(q.in) }

@@ -442,4 +442,3 @@ func (p *simProvider) oldest(now time.Time) time.Time {
 	}
 	return now
 }
-
