@@ -16,7 +16,7 @@ func draw(r *rand.Rand, n int64, p float64) int64 {
 	case p > 0.5:
 		return n - draw(r, n, 1-p)
 	}
-	if mean := float64(n) * p; mean > 200 {
+	if mean := float64(n) * p; mean > 30 {
 		return min(max(int64(math.Round(mean+r.NormFloat64()*math.Sqrt(mean*(1-p)))), 0), n)
 	}
 	// The gaps between hits are geometric.

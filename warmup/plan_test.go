@@ -1,11 +1,13 @@
 package warmup
 
 import (
+	"bytes"
 	"encoding/json"
 	"math"
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestValidate(t *testing.T) {
@@ -101,5 +103,96 @@ func TestPlanJSON(t *testing.T) {
 	var back Plan
 	if err := json.Unmarshal(data, &back); err != nil || !reflect.DeepEqual(back, plan) {
 		t.Errorf("came back as %+v, error %v", back, err)
+	}
+}
+
+func TestReadPlan(t *testing.T) {
+	p, err := ReadPlan(strings.NewReader(`{"name":"mine","source":"a table","stages":[{"day":100},{"day":150,"hour":30,"minute":5}],"every":7,"keep":true}`))
+	if err != nil || p.Name != "mine" || len(p.Stages) != 2 || p.Stages[1] != (Stage{150, 30, 5}) || p.Every != 7 || !p.Keep {
+		t.Errorf("%+v, %v", p, err)
+	}
+	for text, want := range map[string]string{
+		``:                                     "EOF",
+		`{"stages":[{"day":0}]}`:               "stage 1: Day is 0",
+		`{"stages":[{"day":10},{"day":30}]}`:   "stage 2: Day grows from 10 to 30, which is 3.00 times",
+		`{"stages":[{"day":10},{"day":5}]}`:    "stage 2: Day is 5: must not be less than the 10 of the stage before",
+		`{"stages":[{"day":10,"hour":11}]}`:    "Hour is 11: must be at most Day, which is 10",
+		`{"stages":[{"days":10}]}`:             `unknown field "days"`,
+		`{"stages":[{"day":10}]} {}`:           "something follows it",
+		`{"stages":[{"day":10}],"every":29}`:   "Every is 29",
+		`{"stages":[]}`:                        "Stages is empty",
+		`[` + strings.Repeat(" ", 2<<20) + `]`: "more than 1048576 bytes",
+		`{"stages":[{"day":"ten"}]}`:           "cannot unmarshal string",
+	} {
+		if _, err := ReadPlan(strings.NewReader(text)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%.60s: %v, want %s", text, err, want)
+		}
+	}
+	// What the constructors make can be written and read.
+	for _, p := range []Plan{Conservative(100_000), Moderate(100_000), SendGrid(100_000), SparkPost(100_000), SES(50_000), Geometric(50, 0, 10_000), Weekly(100, 0, 5000)} {
+		data, err := json.Marshal(p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		back, err := ReadPlan(bytes.NewReader(data))
+		if err != nil || !reflect.DeepEqual(p, back) {
+			t.Errorf("%s came back as %+v, %v", p.Name, back, err)
+		}
+	}
+}
+
+// TestEndAt: a plan ends at the host's own peak, and one that ends below it is refused.
+func TestEndAt(t *testing.T) {
+	table := Plan{Name: "table", Stages: []Stage{{Day: 100}, {Day: 190, Hour: 60}, {Day: 300, Hour: 90, Minute: 9}}}
+	for peak, want := range map[int][]Stage{
+		300: {{Day: 100}, {Day: 190, Hour: 60}, {300, 90, 9}},
+		250: {{Day: 100}, {Day: 190, Hour: 60}, {250, 90, 9}},
+		190: {{Day: 100}, {190, 60, 2}},
+		191: {{Day: 100}, {Day: 190, Hour: 60}, {191, 90, 9}},
+		40:  {{40, 13, 1}},
+		1:   {{1, 1, 1}},
+	} {
+		p, err := table.EndAt(peak)
+		if err != nil || !reflect.DeepEqual(p.Stages, want) || p.Peak() != peak || p.Validate() != nil {
+			t.Errorf("%d: %v, %v", peak, p.Stages, err)
+		}
+	}
+	if _, err := table.EndAt(301); err == nil || !strings.Contains(err.Error(), `plan "table": it ends at 300 messages a day, below the 301 that are needed`) {
+		t.Errorf("%v", err)
+	}
+	if _, err := table.EndAt(0); err == nil {
+		t.Error("a peak of 0")
+	}
+	if _, err := (Plan{}).EndAt(5); err == nil {
+		t.Error("a plan without stages")
+	}
+}
+
+// TestTwoPlans: two processes that have another plan for a route each keep together within the smaller caps.
+func TestTwoPlans(t *testing.T) {
+	store := NewMemoryStore()
+	open := func(owner string, p Plan) *Ledger {
+		return mustOpen(t, Config{Plans: plans(p), Store: store, Owner: owner})
+	}
+	small := open("small", Plan{Name: "small", Stages: []Stage{{10, 10, 10}, {15, 15, 15}, {20, 20, 20}}})
+	large := open("large", Plan{Name: "large", Stages: []Stage{{12, 12, 12}, {22, 22, 22}, {40, 40, 40}}})
+	now := start
+	for range 8 {
+		n := 0
+		for range 20 {
+			n += send(small, now, google, 1) + send(large, now, google, 1)
+			now = now.Add(time.Minute)
+		}
+		if n > 12 {
+			t.Fatalf("%d in a day", n)
+		}
+		now = now.Add(25 * time.Hour)
+	}
+	// In the first stage each goes by its own cap, of which the larger one is 12; once the smaller plan has written, it rules.
+	if n := send(small, now, google, 50); n != 10 {
+		t.Errorf("%d by the smaller plan", n)
+	}
+	if n := send(large, now, google, 50); n != 0 && n != 2 {
+		t.Errorf("%d more by the larger one", n)
 	}
 }

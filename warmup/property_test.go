@@ -360,3 +360,51 @@ func TestUsableShare(t *testing.T) {
 		}
 	}
 }
+
+// TestProcessesUseTheAllowance: up to ten processes with mail waiting use at least 98 % of what the caps allow them together, and no more.
+func TestProcessesUseTheAllowance(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		owners := rapid.IntRange(1, 10).Draw(t, "owners")
+		day := rapid.IntRange(100, 300).Draw(t, "day")
+		plan := Plan{Stages: []Stage{{Day: day, Hour: rapid.IntRange(day/20, day).Draw(t, "hour")}}, Keep: true}
+		if rapid.Bool().Draw(t, "minute") {
+			plan.Stages[0].Minute = plan.Stages[0].Hour
+		}
+		store := NewMemoryStore()
+		var ledgers []*Ledger
+		for i := range owners {
+			l, err := Open(context.Background(), Config{Store: store, Plans: map[string]Plan{"new": plan}, Owner: fmt.Sprint(i)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			ledgers = append(ledgers, l)
+		}
+		const days = 1
+		now, sent := start, 0
+		end := start.Add(days * 24 * time.Hour)
+		for now.Before(end) {
+			next := end
+			for i, l := range ledgers {
+				for {
+					r := l.ReserveAt(now, Path{"new", "example"}, 1)
+					if !r.OK {
+						next = firstOf(next, r.Until)
+						break
+					}
+					l.CommitAt(now, r)
+					if sent++; i > 0 && sent%7 == 0 {
+						break // the others are not slower
+					}
+				}
+			}
+			if !next.After(now) {
+				next = now.Add(time.Second)
+			}
+			now = next
+		}
+		allowed := float64(min(day*days, plan.Stages[0].Hour*24*days))
+		if used := float64(sent) / allowed; used < 0.98 || used > 1.001 {
+			t.Fatalf("%d of %.0f sent by %d processes: %.2f %%", sent, allowed, owners, 100*used)
+		}
+	})
+}

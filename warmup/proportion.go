@@ -70,13 +70,23 @@ func excess(tables []arm2x2) (difference, p float64) {
 
 // exactTail is the probability that the new arm has at least so many bad messages in all tables together, if the arms are alike.
 func exactTail(tables []arm2x2, atLeast int64) float64 {
-	all := spread{p: []float64{1}}
+	all, last := spread{p: []float64{1}}, spread{p: []float64{1}}
 	for _, t := range tables {
-		all = all.plus(t.spread())
+		s := t.spread()
+		if len(s.p) > len(last.p) {
+			s, last = last, s
+		}
+		all = all.plus(s)
+	}
+	// The sum with the widest one need not be worked out: what it has from somewhere on is enough.
+	from := make([]float64, len(last.p)+1)
+	for i := len(last.p) - 1; i >= 0; i-- { // The smallest first, so that none is lost.
+		from[i] = from[i+1] + last.p[i]
 	}
 	tail := 0.0
-	for i := len(all.p) - 1; i >= 0 && all.from+int64(i) >= atLeast; i-- { // The smallest first, so that none is lost.
-		tail += all.p[i]
+	for i := len(all.p) - 1; i >= 0; i-- {
+		need := atLeast - all.from - int64(i) - last.from
+		tail += all.p[i] * from[min(max(need, 0), int64(len(last.p)))]
 	}
 	return min(tail, 1)
 }
