@@ -163,7 +163,7 @@ func (d *dispatcher) sameArm(l *lane, group []queue.Delivery) []queue.Delivery {
 // compare tells a migration what became of a delivery of one of its arms. Greylisting, which meets each recipient that is new to a route, delays nothing
 // here.
 func (d *dispatcher) compare(a *attempt, del *queue.Delivery, now time.Time, o warmup.Outcome) {
-	if a.arm.of == nil {
+	if a.arm.of == nil || !d.s.compares(a.arm.of, del, now) {
 		return
 	}
 	delay := time.Duration(0)
@@ -174,6 +174,29 @@ func (d *dispatcher) compare(a *attempt, del *queue.Delivery, now time.Time, o w
 		Migration: a.arm.of.Plan.Name, Provider: a.dest.provider, Arm: a.arm.arm, Outcome: o, N: 1, Delay: delay, First: del.Attempts == 0,
 	})
 }
+
+// compares reports whether a delivery is one to compare by. Of each recipient one a day is: what becomes of several at a time is not independent, and the
+// tests take it to be. (Dead addresses and those who complain are suppressed, so they do not come again.)
+func (s *Sender) compares(m *migrationInfo, del *queue.Delivery, now time.Time) bool {
+	key := m.Plan.Name + " " + del.Recipient
+	if c, known := s.compared.Get(now, key); known && now.Sub(c.at) < comparedFor {
+		return c.id == del.ID
+	}
+	s.compared.Put(now, key, compared{del.ID, now})
+	return true
+}
+
+// compared is the delivery by which a recipient was compared last.
+type compared struct {
+	id string
+	at time.Time
+}
+
+// How many recipients are remembered for that, and for how long.
+const (
+	maxCompared = 100_000
+	comparedFor = 20 * time.Hour
+)
 
 // compareComplaint tells a migration of a complaint, by the route that the message took.
 func (s *Sender) compareComplaint(e *Event) {

@@ -54,6 +54,7 @@ type Sender struct {
 	waiters  *waiters
 	signed   *keyed.Map[string, *signature]
 	late     *keyed.Map[string, struct{}]  // what reports have told, by kind and delivery
+	compared *keyed.Map[string, compared]  // by migration and recipient
 	checked  *keyed.Map[string, admission] // by delivery: what the list said a moment ago
 
 	arriving arrivals
@@ -118,10 +119,11 @@ func New(cfg Config) (*Sender, error) {
 	s := &Sender{
 		cfg: cfg, log: cfg.Logger, redact: newRedactor(cfg.HashKey, cfg.PlainAddresses),
 		routes: map[string]*routeInfo{}, stats: newStats(), waiters: newWaiters(), events: newEmitter(cfg.Observer),
-		signed:  keyed.New(keyed.Config[string, *signature]{Max: maxSignatures, Idle: time.Hour}),
-		late:    keyed.New(keyed.Config[string, struct{}]{Max: maxLate}),
-		checked: keyed.New(keyed.Config[string, admission]{Max: maxChecked, Idle: checkedFor}),
-		stop:    make(chan struct{}), stopped: make(chan struct{}),
+		signed:   keyed.New(keyed.Config[string, *signature]{Max: maxSignatures, Idle: time.Hour}),
+		late:     keyed.New(keyed.Config[string, struct{}]{Max: maxLate}),
+		checked:  keyed.New(keyed.Config[string, admission]{Max: maxChecked, Idle: checkedFor}),
+		compared: keyed.New(keyed.Config[string, compared]{Max: maxCompared, Idle: comparedFor}),
+		stop:     make(chan struct{}), stopped: make(chan struct{}),
 	}
 	for _, r := range cfg.Routes {
 		s.routes[r.Name] = newRouteInfo(r)

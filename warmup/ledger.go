@@ -226,6 +226,9 @@ func (l *Ledger) load(ctx context.Context) error {
 	records := make(map[Path]*record)
 	latest := int64(0)
 	err := l.store.Load(ctx, func(key string, value []byte) error {
+		if _, other := isMigrationKey(key); other { // A Migrator may share the store.
+			return nil
+		}
 		rec, err := decodeRecord(value)
 		if err != nil {
 			return fmt.Errorf("%w (key %q)", err, key)

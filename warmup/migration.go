@@ -50,8 +50,9 @@ type Migration struct {
 
 // MigrationTests are the thresholds of a migration.
 type MigrationTests struct {
-	// Alpha is the probability of a rollback of a new route that is as good as the old one, at any time of the migration and by any rate. At most
-	// 0.5. Defaults to 0.01.
+	// Alpha is the probability of a rollback of a new route that is as good as the old one, at any time of the migration and by any rate, if the
+	// outcomes of messages are independent. Where the same recipients get many messages during a migration and those to one meet the same outcome, it is
+	// larger: with pairs of them some 7 times. At most 0.5. Defaults to 0.01.
 	Alpha float64 `json:"alpha,omitempty"`
 	// HoldAlpha is the probability, for each rate, that it keeps such a route from advancing at the end of a stage. At most 0.5. Defaults to 0.05.
 	HoldAlpha float64 `json:"hold_alpha,omitempty"`

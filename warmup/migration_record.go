@@ -119,7 +119,8 @@ func decodeMigration(data []byte, plan *Migration) (*migrationRecord, error) {
 		return nil, fmt.Errorf("corrupted record: %w", err)
 	}
 	if r.Salt != plan.Salt {
-		return nil, fmt.Errorf("the salt is %q, on record it is %q: it cannot be changed, as recipients would change their arms; begin anew under another Name", plan.Salt, r.Salt)
+		return nil, fmt.Errorf("the salt is %q, on record it is %q: it cannot be changed, as recipients would change their arms; begin anew under another Name",
+			plan.Salt, r.Salt)
 	}
 	if r.Owners == nil {
 		r.Owners = make(map[string]batchMark)

@@ -16,7 +16,7 @@ func draw(r *rand.Rand, n int64, p float64) int64 {
 	case p > 0.5:
 		return n - draw(r, n, 1-p)
 	}
-	if mean := float64(n) * p; mean > 30 {
+	if mean := float64(n) * p; mean > 12 {
 		return min(max(int64(math.Round(mean+r.NormFloat64()*math.Sqrt(mean*(1-p)))), 0), n)
 	}
 	// The gaps between hits are geometric.
@@ -53,8 +53,9 @@ type course struct {
 	unfound bool
 }
 
-// play plays a migration hour by hour in virtual time, for up to 60 days. rates are those of control and new at an hour.
+// play plays a migration in virtual time, every two hours, for up to 60 days. rates are those of control and new at an hour.
 func play(seed uint64, plan Migration, aDay float64, rates func(r *rand.Rand, hour int) (control, fresh quality)) course {
+	const step = 2
 	r := rand.New(rand.NewPCG(seed, 7))
 	plan = plan.withDefaults()
 	at := stamp(start)
@@ -69,16 +70,16 @@ func play(seed uint64, plan Migration, aDay float64, rates func(r *rand.Rand, ho
 		}
 	}
 	hour := 0
-	for ; hour < 60*24 && (rec.Phase == MigrationRunning || rec.Phase == MigrationHolding); hour++ {
+	for ; hour < 60*24 && (rec.Phase == MigrationRunning || rec.Phase == MigrationHolding); hour += step {
 		control, fresh := rates(r, hour)
-		all := draw(r, int64(aDay/24*4), 0.25)
+		all := draw(r, int64(aDay/24*step*4), 0.25)
 		n := draw(r, all, rec.Share)
 		a, b := fresh.send(r, n), control.send(r, all-n)
 		rec.stage().New.add(a)
 		rec.stage().Control.add(b)
 		c.moved += n
 		c.harmed += a.Bounced + a.Deferred + a.Blocked
-		at += int64(time.Hour)
+		at += step * int64(time.Hour)
 		rec.decide(&plan, at, note)
 	}
 	c.phase, c.cause, c.days = rec.Phase, rec.Cause, float64(hour)/24
