@@ -1,7 +1,9 @@
 package sender
 
 import (
+	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/reputemail/repute/warmup"
@@ -54,6 +56,23 @@ func (s *Sender) FitCampaign(route string, c warmup.Campaign) (warmup.Fit, error
 		}
 	}
 	return fit, err
+}
+
+// ProviderOf is the provider of a domain, as in a Path: what a Campaign counts its messages by. Where all routes are relays the domain's mail hosts are not
+// looked up, and its name decides. Errors are *FieldError and those of the Resolver.
+func (s *Sender) ProviderOf(ctx context.Context, domain string) (string, error) {
+	name, err := normalDomain(domain)
+	if err != nil {
+		return "", badField("domain", "", "%v", err)
+	}
+	if !slices.ContainsFunc(s.streams, func(st *stream) bool { return st.direct }) {
+		return s.cfg.Providers.Provider(name, nil), nil
+	}
+	d, err := s.cfg.Resolver.Resolve(ctx, name)
+	if err != nil {
+		return "", err
+	}
+	return s.cfg.Providers.Provider(d.Domain, d.MX), nil
 }
 
 // sharedTime is a time of this process as the ledger has it.

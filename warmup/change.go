@@ -90,6 +90,6 @@ func (p *path) ahead(at int64) ramp {
 	if p.shared && p.ramp.period != 0 && p.ramp.idle(p.ladder, at, p.lastSent) == 0 {
 		return p.ramp
 	}
-	r, _ := p.ramp.next(p.ladder, p.Provider, at, p.lastSent, day{p.outcomes, p.burst(p.ladder.gate.BlockBurst, at)})
+	r, _ := p.ramp.next(p.ladder, p.Provider, at, p.lastSent, day{p.outcomes, p.burst(p.ladder.gate.BlockBurst, at), p.scarce})
 	return r
 }

@@ -33,6 +33,8 @@ type ForecastRow struct {
 	Offered int `json:"offered"`
 	// Delivered is what the receiver took, over all routes.
 	Delivered int `json:"delivered"`
+	// Cold went over the cold routes, whatever became of it.
+	Cold int `json:"cold"`
 	// Overflowed went over the overflow route, since the cold ones had no room.
 	Overflowed int `json:"overflowed"`
 	// Deferred, Blocked and Bounced are what the receiver put off (each attempt counts), refused for the sender's sake, and refused since the recipient does not
@@ -61,6 +63,7 @@ func (f *Forecast) Total() ForecastRow {
 	for _, r := range f.Rows {
 		t.Offered += r.Offered
 		t.Delivered += r.Delivered
+		t.Cold += r.Cold
 		t.Overflowed += r.Overflowed
 		t.Deferred += r.Deferred
 		t.Blocked += r.Blocked
@@ -89,6 +92,7 @@ func forecastColumns() []struct {
 		{"provider", func(r ForecastRow) string { return r.Provider }},
 		{"offered", func(r ForecastRow) string { return strconv.Itoa(r.Offered) }},
 		{"delivered", func(r ForecastRow) string { return strconv.Itoa(r.Delivered) }},
+		{"cold", func(r ForecastRow) string { return strconv.Itoa(r.Cold) }},
 		{"overflowed", func(r ForecastRow) string { return strconv.Itoa(r.Overflowed) }},
 		{"deferred", func(r ForecastRow) string { return strconv.Itoa(r.Deferred) }},
 		{"blocked", func(r ForecastRow) string { return strconv.Itoa(r.Blocked) }},

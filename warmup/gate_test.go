@@ -350,3 +350,42 @@ func TestTheClockThatIsSet(t *testing.T) {
 		}
 	})
 }
+
+// TestOneStepADay: a path that stepped back rests for a day before it does so again, and then it does if it has to.
+func TestOneStepADay(t *testing.T) {
+	l := ladderOf(Plan{Stages: []Stage{{Day: 100}, {Day: 140}, {Day: 200}}})
+	bad := day{outcomes: counts{0, 0, 50}}
+	r := ramp{pos: 2, since: testDay, period: testDay}
+	r, why := r.next(l, "google", testDay+1, testDay, bad)
+	if r.pos != 1 || r.phase(l) != PhaseSteppedBack || why.Cause != CauseDeferrals {
+		t.Fatalf("%+v, %v", r, why)
+	}
+	r = r.begin(l, testDay+2)
+	if again, _ := r.next(l, "google", testDay+int64(23*time.Hour), testDay+2, bad); again != r {
+		t.Errorf("on the same day: %+v", again)
+	}
+	r, _ = r.next(l, "google", testDay*2+2, testDay+2, bad)
+	if r.pos != 0 || r.phase(l) != PhaseSteppedBack {
+		t.Errorf("a day later: %+v", r)
+	}
+}
+
+// TestStuckNeedsMail: a path whose mail all goes out is not stuck, however long it stays in its stage; one that has more than it may carry is.
+func TestStuckNeedsMail(t *testing.T) {
+	for _, scarce := range []bool{false, true} {
+		l := ladderOf(Plan{Stages: []Stage{{Day: 100}, {Day: 140}}})
+		r := ramp{pos: 1, since: testDay}
+		for i := range int64(12) {
+			at := (i + 1) * testDay
+			r = r.begin(l, at)
+			r, _ = r.next(l, "google", at+testDay, at, day{outcomes: counts{20}, scarce: scarce})
+		}
+		want := PhaseHolding
+		if scarce {
+			want = PhaseStuck
+		}
+		if r.phase(l) != want || r.cause != CauseVolume {
+			t.Errorf("scarce %t: %s, %s", scarce, r.phase(l), r.cause)
+		}
+	}
+}

@@ -128,6 +128,8 @@ type account struct {
 	dirty bool
 	// gone says that the path has left the ledger's map.
 	gone bool
+	// scarce says that a cap for the hour or the day refused something in the running day.
+	scarce bool
 	// shared says that other owners are on record.
 	shared bool
 	// tripped says that the gate wants the path to step back, by what this owner knows.

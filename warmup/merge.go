@@ -46,7 +46,7 @@ func (l *Ledger) merge(p *snapshot, rec *record, q ask) (agreed, error) {
 	all.addAll(a.outcomes)
 	was := a.ramp
 	var why Evidence
-	a.ramp, why = a.ramp.next(p.ladder, rec.Provider, at, a.lastSent, day{all, p.burst(p.ladder.gate.BlockBurst, at)})
+	a.ramp, why = a.ramp.next(p.ladder, rec.Provider, at, a.lastSent, day{all, p.burst(p.ladder.gate.BlockBurst, at), p.scarce})
 	if q.edit != nil {
 		a.ramp, why = q.edit(a.ramp, at), Evidence{}
 	}
@@ -113,10 +113,10 @@ func (l *Ledger) apply(p *path, s *snapshot, a agreed, committed int) {
 		}
 	}
 	if a.ramp.period != p.ramp.period || a.ramp.period == 0 {
-		p.blocks = nil
+		p.blocks, p.scarce = nil, false
 	}
 	p.outcomes, p.ramp = outcomes, a.ramp
-	p.tripped = meanwhile && p.judge(at).level == levelBack // else it is not so with what the others observed: the next bad outcome asks again
+	p.tripped = meanwhile && !p.ramp.rests(at) && p.judge(at).level == levelBack // else it is not so with what the others observed: the next bad outcome asks again
 	p.promise, p.granted = p.promised(s, a, committed), int32(min(a.promise, MaxCap))
 	if a.ramp.pos < s.ramp.pos { // What was refunded meanwhile is on record, but may be more than the stage now allows.
 		p.promise = min(p.promise, a.promise)

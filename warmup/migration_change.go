@@ -61,8 +61,12 @@ func (c Comparison) String() string {
 	if c.Difference < 0 {
 		word = "less"
 	}
-	return fmt.Sprintf("%s: %d of %d against %d of %d, %.2f points %s, p = %.2g: %s", c.Rate, c.New.Bad, c.New.Of, c.Control.Bad, c.Control.Of,
-		math.Abs(c.Difference)*100, word, c.P, c.Verdict)
+	p := fmt.Sprintf("p = %.2g", c.P)
+	if c.P < 1e-300 {
+		p = "p < 1e-300"
+	}
+	return fmt.Sprintf("%s: %d of %d against %d of %d, %.2f points %s, %s: %s", c.Rate, c.New.Bad, c.New.Of, c.Control.Bad, c.Control.Of,
+		math.Abs(c.Difference)*100, word, p, c.Verdict)
 }
 
 // MigrationPosition is where a migration stands.

@@ -110,7 +110,7 @@ func (l *Ledger) ObserveAt(now time.Time, p Path, o Outcome, n int) {
 			pt.blocked(t, n)
 		}
 		if o != Delivered && o != Other {
-			pt.tripped = pt.judge(t).level == levelBack
+			pt.tripped = !pt.ramp.rests(t) && pt.judge(t).level == levelBack
 		}
 	}
 	pt.dirty = true

@@ -33,7 +33,7 @@ const (
 	// PhaseSteppedBack: the path was put back a stage; Cause says why.
 	PhaseSteppedBack Phase = "stepped-back"
 	// PhaseStuck: ten sending days in a row did not lead to the next stage; Cause says why the latest did not. The path goes on trying, but somebody
-	// should look: at the plan, if the volume is not there, or at the mail. A path in its first stage that just gets little mail is not stuck.
+	// should look. A path that has no more mail than it may carry is not stuck, but holding for its volume.
 	PhaseStuck Phase = "stuck"
 	// PhaseCooled: the path was silent for too long and was put back.
 	PhaseCooled Phase = "cooled"
@@ -47,7 +47,8 @@ const (
 type Cause string
 
 const (
-	// CauseVolume: a day ended in which less than 90 % of the stage's day cap was delivered, so the stage is repeated.
+	// CauseVolume: a day ended in which less than 90 % of the stage's day cap was delivered, so the stage is repeated. That is as it should be where there is no
+	// more mail.
 	CauseVolume Cause = "volume"
 	// CauseBounces: too many recipients did not exist.
 	CauseBounces Cause = "bounces"
@@ -132,6 +133,9 @@ func (r *ramp) idle(l *ladder, at, lastSent int64) int {
 	return max(0, steps)
 }
 
+// rests says that the path stepped back a short while ago: the next step, if there has to be one, is a day later.
+func (r *ramp) rests(at int64) bool { return r.back && at-r.since < stagePeriod }
+
 // over says that the day in the stage is over and waits to be judged.
 func (r *ramp) over(at int64) bool { return r.period != 0 && at-r.period >= stagePeriod }
 
@@ -142,6 +146,7 @@ func needed(dayCap int) int { return ceilDiv(9*dayCap, 10) }
 type day struct {
 	outcomes counts
 	burst    bool // of blocks
+	scarce   bool // a cap for the hour or the day refused something: there was more to send
 }
 
 // next is the ramp at a later time, and what the gate found, if that decided.
@@ -156,7 +161,7 @@ func (r ramp) next(l *ladder, provider string, at, lastSent int64, d day) (ramp,
 		if r.pos < l.top() {
 			f = l.gate.judge(r.carry.with(d.outcomes), d.burst, l.reports[provider])
 		}
-		if f.level == levelBack || r.over(at) {
+		if f.level == levelBack && !r.rests(at) || r.over(at) {
 			r, why = r.judged(l, at, d, f), f.evidence
 		}
 	}
@@ -193,7 +198,9 @@ func (r ramp) judged(l *ladder, at int64, d day, f finding) ramp {
 	case f.level == levelHold:
 		r.cause, r.back, r.tries = f.evidence.Cause, false, r.tries+1
 	case !l.calendar && d.outcomes[Delivered.index()] < uint32(needed(l.caps[r.pos][dayWindow])):
-		r.cause, r.back, r.tries = CauseVolume, false, r.tries+1
+		if r.cause, r.back = CauseVolume, false; d.scarce {
+			r.tries++
+		}
 	case l.every > stagePeriod && at-r.since < l.every-earlyDay: // more of the same sending
 	case l.keep && r.pos == l.top()-1:
 		r.cause, r.back, r.tries = "", false, 0
@@ -257,7 +264,7 @@ func (r *ramp) phase(l *ladder) Phase {
 		return PhasePaused
 	case r.pos >= l.top(), l.keep && r.pos == l.top()-1 && r.cause == "":
 		return PhaseComplete
-	case r.tries >= stuckDays && (r.pos > 0 || r.cause != CauseVolume): // a provider that gets little mail is not stuck
+	case r.tries >= stuckDays:
 		return PhaseStuck
 	case r.back:
 		return PhaseSteppedBack

@@ -178,7 +178,8 @@ type cohort struct {
 	n     int
 	route int // that has seen them; the overflow route is len(Routes)
 	tries int
-	old   bool // of the control arm of a migration
+	first time.Time // when it was tried first
+	old   bool      // of the control arm of a migration
 }
 
 // Simulate plays a scenario through: the ledger, the gate and the migration are those that mail goes through, in virtual time. It is as good as the model of
@@ -394,6 +395,9 @@ func (s *simulation) attempt(p *simProvider, route int, now time.Time, group []c
 	for _, c := range group {
 		bad := 0
 		if c.tries == 0 {
+			if c.first = now; route < len(s.Routes) {
+				p.row.Cold += c.n
+			}
 			p.bad += float64(c.n) * s.BadAddresses
 			bad = min(c.n, int(p.bad))
 			p.bad -= float64(bad)

@@ -1,8 +1,11 @@
 package warmup
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
+	"sync"
 	"time"
 )
 
@@ -11,9 +14,12 @@ func (s *simulation) openMigration(ctx context.Context) error {
 	if s.Migration == nil {
 		return nil
 	}
-	m, err := OpenMigrator(ctx, MigratorConfig{
-		Migrations: []Migration{*s.Migration}, OnChange: func(c MigrationChange) { s.forecast.Migration = append(s.forecast.Migration, c) },
-	})
+	var mu sync.Mutex // providers are synced at the same time
+	m, err := OpenMigrator(ctx, MigratorConfig{Migrations: []Migration{*s.Migration}, OnChange: func(c MigrationChange) {
+		mu.Lock()
+		defer mu.Unlock()
+		s.forecast.Migration = append(s.forecast.Migration, c)
+	}})
 	if err != nil {
 		return fmt.Errorf("warmup: Scenario.Migration: %w", err)
 	}
@@ -29,7 +35,9 @@ func (s *simulation) openMigration(ctx context.Context) error {
 // sync lets the migration decide.
 func (s *simulation) sync(ctx context.Context) {
 	if s.migrator != nil {
+		n := len(s.forecast.Migration)
 		_ = s.migrator.SyncAt(ctx, s.now) // A store in memory does not fail.
+		slices.SortStableFunc(s.forecast.Migration[n:], func(a, b MigrationChange) int { return cmp.Compare(a.Provider, b.Provider) })
 	}
 }
 
@@ -58,6 +66,6 @@ func (s *simulation) observe(p *simProvider, now time.Time, c cohort, o Outcome,
 		arm = ArmControl
 	}
 	s.migrator.Observe(MigrationOutcome{
-		Migration: s.Migration.Name, Provider: p.Name, Arm: arm, Outcome: o, N: n, Delay: now.Sub(c.came), First: c.tries == 0,
+		Migration: s.Migration.Name, Provider: p.Name, Arm: arm, Outcome: o, N: n, Delay: now.Sub(c.first), First: c.tries == 0,
 	})
 }

@@ -135,7 +135,7 @@ func TestForecastOutput(t *testing.T) {
 		t.Fatal(err)
 	}
 	lines := strings.Split(strings.TrimSpace(csv.String()), "\n")
-	if len(lines) != 7 || !strings.HasPrefix(lines[0], "day,provider,offered,delivered,overflowed,") || !strings.HasPrefix(lines[1], "1,google,300,300,") {
+	if len(lines) != 7 || !strings.HasPrefix(lines[0], "day,provider,offered,delivered,cold,overflowed,") || !strings.HasPrefix(lines[1], "1,google,300,300,") {
 		t.Errorf("%s", csv.String())
 	}
 	for _, l := range lines[1:] {
