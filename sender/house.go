@@ -118,7 +118,7 @@ func (d *dispatcher) hear(n queue.News) {
 	}
 }
 
-// tidy gives back leases that would run out before their deliveries are sent, renews those of running attempts, and
+// tidy gives back leases that would run out before their deliveries are sent, renews those of running attempts and of what is kept, and
 // settles what expired.
 func (d *dispatcher) tidy(ctx context.Context) {
 	var batch []queue.Settlement
@@ -131,7 +131,7 @@ func (d *dispatcher) tidy(ctx context.Context) {
 			switch {
 			case !del.Expires.After(now):
 				d.outbox = append(d.outbox, d.s.settler.expired(del))
-			case del.Due.Sub(now) < leaseFor/3 && i < l.kept:
+			case del.Due.Sub(now) < leaseFor/3 && i < l.kept && del.Due.Sub(now) > tidyEvery: // else it was tried in vain for minutes
 				batch = append(batch, queue.Settlement{ID: del.ID, Lease: del.Lease, State: queue.InFlight, After: leaseFor})
 				keep = append(keep, del)
 			case del.Due.Sub(now) < leaseFor/3:

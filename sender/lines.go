@@ -129,7 +129,7 @@ func (d *dispatcher) serveCold(p *path) {
 	if d.served != nil || d.stopping {
 		return
 	}
-	d.served, d.servedCold = p, true
+	d.served, d.servedCold, p.turn = p, true, nil
 	for left := p.cold.len() + maxTurns; left > 0 && p.cold.len() > 0; left-- {
 		l := p.cold.pop("")
 		if d.advance(l, 1) {

@@ -1,0 +1,69 @@
+package sender_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/reputemail/repute/sender"
+	"github.com/reputemail/repute/sender/queue"
+	"github.com/reputemail/repute/sender/sendertest"
+	"github.com/reputemail/repute/warmup"
+)
+
+// TestOverflowAfter: of a campaign that comes at once, as much as the cold route may carry in time waits for it, the best of it, spread over the hours; the rest
+// overflows within minutes, and so does what came in vain. Leases are kept meanwhile, and nothing is lost over a stop or sent twice.
+func TestOverflowAfter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		inbox, err := sendertest.NewInbox(sendertest.InboxConfig{})
+		w.must(err)
+		w.mx("example.com", sendertest.ServerConfig{Inbox: inbox})
+		cfg := w.coldAndWarm(warmup.Geometric(80, 1.4, 1000), true)
+		cfg.Queue, err = queue.NewMemory(queue.MemoryConfig{})
+		w.must(err)
+		cfg.WarmupStore = warmup.NewMemoryStore()
+		cfg.Ranker = readers
+		cfg.Streams = []sender.Stream{{Name: "news", OverflowAfter: 12 * time.Hour}, {Name: "password"}}
+		s := w.start(cfg)
+		const n = 700
+		for i := range n {
+			w.enqueue(s, fmt.Sprintf("user%d@example.com", (i*37)%n))
+		}
+		time.Sleep(15 * time.Minute)
+		over := bySource(inbox)
+		if over[warmAddr] < n-90 || over[coldAddr] > 5 {
+			t.Errorf("after a quarter of an hour: %v", over)
+		}
+		m := note("someone@example.com")
+		m.Stream = "password"
+		if out := w.send(s, m); out.State != "delivered" {
+			t.Errorf("%+v", out)
+		}
+		time.Sleep(3 * time.Hour)
+		over = bySource(inbox)
+		if over[coldAddr] < 25 || over[coldAddr] > 35 {
+			t.Errorf("after three hours %d went over the cold route, which may carry ten an hour", over[coldAddr])
+		}
+		w.must(s.Stop(context.Background()))
+		s = w.start(cfg)
+		time.Sleep(20 * time.Hour)
+		over = bySource(inbox)
+		seen, least := map[string]int{}, n
+		for _, m := range inbox.Messages() {
+			seen[m.To[0]]++
+			var i int
+			if _, err := fmt.Sscanf(m.To[0], "user%d@", &i); err == nil && m.Source == coldAddr {
+				least = min(least, i)
+			}
+		}
+		if over[coldAddr]+over[warmAddr] != n+1 || len(seen) != n+1 {
+			t.Errorf("%v, %d different", over, len(seen))
+		}
+		if over[coldAddr] < 75 || over[coldAddr] > 80 || least < n-110 {
+			t.Errorf("%d over the cold route, user%d among them", over[coldAddr], least)
+		}
+	})
+}
