@@ -62,8 +62,8 @@ func (c Comparison) String() string {
 		word = "less"
 	}
 	p := fmt.Sprintf("p = %.2g", c.P)
-	if c.P < 1e-300 {
-		p = "p < 1e-300"
+	if c.P < 1e-15 {
+		p = "p < 1e-15"
 	}
 	return fmt.Sprintf("%s: %d of %d against %d of %d, %.2f points %s, %s: %s", c.Rate, c.New.Bad, c.New.Of, c.Control.Bad, c.Control.Of,
 		math.Abs(c.Difference)*100, word, p, c.Verdict)

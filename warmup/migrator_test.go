@@ -162,7 +162,7 @@ func TestMigratorRollback(t *testing.T) {
 		e.New != (Proportion{60, 300}) || e.Control != (Proportion{30, 1500}) || e.Verdict != VerdictProven || !near(e.Difference, 0.18, 1e-9) {
 		t.Errorf("got %+v", c)
 	}
-	want := "migration move: running, stage 1 (10 %) -> rolled-back, stage 1 (0 %), bounces; bounces: 60 of 300 against 30 of 1500, 18.00 points more, p = "
+	want := "migration move: running, stage 1 (10 %) -> rolled-back, stage 1 (0 %), bounces; bounces: 60 of 300 against 30 of 1500, 18.00 points more, p < 1e-15: proven"
 	if !strings.HasPrefix(c.String(), want) {
 		t.Errorf("got %s", c)
 	}

@@ -9,7 +9,7 @@ import (
 
 func TestRampOf45Days(t *testing.T) {
 	for _, store := range []Store{nil, NewMemoryStore()} {
-		plan := SES(50_000)
+		plan := SES(2000)
 		l := mustOpen(t, Config{Plans: plans(plan), Store: store})
 		now := start
 		var sent []int // per stage

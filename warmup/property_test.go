@@ -365,7 +365,7 @@ func TestUsableShare(t *testing.T) {
 func TestProcessesUseTheAllowance(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		owners := rapid.IntRange(1, 10).Draw(t, "owners")
-		day := rapid.IntRange(100, 300).Draw(t, "day")
+		day := rapid.IntRange(100, 200).Draw(t, "day")
 		plan := Plan{Stages: []Stage{{Day: day, Hour: rapid.IntRange(day/20, day).Draw(t, "hour")}}, Keep: true}
 		if rapid.Bool().Draw(t, "minute") {
 			plan.Stages[0].Minute = plan.Stages[0].Hour
