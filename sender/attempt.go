@@ -33,10 +33,19 @@ type attempt struct {
 	struck      []string        // those of the group with strikes against them
 	limits      throttle.Limits // of the path, when it was launched
 	began       time.Time
+	renewed     time.Time // until when the leases were renewed; the dispatcher's mutex guards it
 
 	dialled bool // the connection that was taken was used
 	sent    bool // the message token was used
 	stale   bool // the session had been closed by the other side before the transaction began
+}
+
+// leasedUntil is when the lease of a delivery of the group ends.
+func (a *attempt) leasedUntil(del *queue.Delivery) time.Time {
+	if a.renewed.After(del.Due) {
+		return a.renewed
+	}
+	return del.Due
 }
 
 // maxHosts is how many addresses of a destination one attempt tries (RFC 5321 section 5.1 asks for two at least).

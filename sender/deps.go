@@ -86,7 +86,8 @@ type MigrationStorer interface {
 type Clock interface {
 	// SharedTime is a time of this process, as time.Now tells it, by the queue's clock. When the clock of this process is set, the result does not jump.
 	SharedTime(t time.Time) time.Time
-	// OwnTime is the inverse of SharedTime: a time that can be compared with time.Now.
+	// OwnTime is the inverse of SharedTime: a time that can be compared with time.Now. It never gives an earlier one than the inverse: what is waited for until
+	// then has come.
 	OwnTime(t time.Time) time.Time
 }
 

@@ -152,7 +152,7 @@ func (d *dispatcher) tidy(ctx context.Context) {
 	}
 	for a := range d.running {
 		for i := range a.group {
-			if del := &a.group[i]; del.Due.Sub(now) < leaseFor/3 {
+			if del := &a.group[i]; a.leasedUntil(del).Sub(now) < leaseFor/3 {
 				batch = append(batch, queue.Settlement{ID: del.ID, Lease: del.Lease, State: queue.InFlight, After: leaseFor})
 			}
 		}
@@ -179,10 +179,12 @@ func (d *dispatcher) tidy(ctx context.Context) {
 		}
 	}
 	for a := range d.running {
+		all := true
 		for i := range a.group {
-			if del := &a.group[i]; renewed[del.Lease] && del.Due.Sub(now) < leaseFor/3 {
-				del.Due = now.Add(leaseFor)
-			}
+			all = all && renewed[a.group[i].Lease]
+		}
+		if all {
+			a.renewed = now.Add(leaseFor)
 		}
 	}
 	for _, key := range back {

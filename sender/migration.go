@@ -163,7 +163,7 @@ func (d *dispatcher) sameArm(l *lane, group []queue.Delivery) []queue.Delivery {
 // compare tells a migration what became of a delivery of one of its arms. Greylisting, which meets each recipient that is new to a route, delays nothing
 // here.
 func (d *dispatcher) compare(a *attempt, del *queue.Delivery, now time.Time, o warmup.Outcome) {
-	if a.arm.of == nil || !d.s.compares(a.arm.of, del, now) {
+	if a.arm.of == nil || !d.s.compares(a.arm.of, del, d.s.queueTime(now)) {
 		return
 	}
 	delay := time.Duration(0)
@@ -172,6 +172,7 @@ func (d *dispatcher) compare(a *attempt, del *queue.Delivery, now time.Time, o w
 	}
 	d.s.migrator.Observe(warmup.MigrationOutcome{
 		Migration: a.arm.of.Plan.Name, Provider: a.dest.provider, Arm: a.arm.arm, Outcome: o, N: 1, Delay: delay, First: del.Attempts == 0,
+		Diverted: a.arm.arm == warmup.ArmNew && !a.arm.of.to.has(a.path.route),
 	})
 }
 
@@ -198,8 +199,8 @@ const (
 	comparedFor = 20 * time.Hour
 )
 
-// compareComplaint tells a migration of a complaint, by the route that the message took.
-func (s *Sender) compareComplaint(e *Event) {
+// compareLate tells a migration of what came to be known of a message later, a complaint or a bounce, by the route that the message took.
+func (s *Sender) compareLate(e *Event, o warmup.Outcome) {
 	if s.migrator == nil {
 		return
 	}
@@ -211,7 +212,7 @@ func (s *Sender) compareComplaint(e *Event) {
 		if r := s.routes[e.Path.Route]; r != nil && m.to.has(r) {
 			by = warmup.ArmNew
 		}
-		s.migrator.Observe(warmup.MigrationOutcome{Migration: m.Plan.Name, Provider: e.Path.Provider, Arm: by, Outcome: warmup.Complained, N: 1})
+		s.migrator.Observe(warmup.MigrationOutcome{Migration: m.Plan.Name, Provider: e.Path.Provider, Arm: by, Outcome: o, N: 1, Late: true})
 	}
 }
 

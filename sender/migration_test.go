@@ -48,13 +48,13 @@ func TestMigrationMoves(t *testing.T) {
 		seen := map[string]bool{}
 		mx := w.mx("example.com", sendertest.ServerConfig{Script: sendertest.Greylist(time.Minute)})
 		store := warmup.NewMemoryStore()
-		cfg := w.moving(warmup.Migration{Shares: []float64{0.1, 0.5, 1}, MinSample: 30})
+		cfg := w.moving(warmup.Migration{Shares: []float64{0.1, 0.5, 1}, MinSample: 8})
 		cfg.MigrationStore = store
 		s := w.start(cfg)
 		var byDay []int
 		for range 5 {
 			before := len(mx.Inbox().Messages())
-			w.sendDays(s, 1, 400, "example.com")
+			w.sendDays(s, 1, 200, "example.com")
 			n := 0
 			for _, m := range mx.Inbox().Messages()[before:] {
 				if m.Source == coldAddr {
@@ -68,7 +68,7 @@ func TestMigrationMoves(t *testing.T) {
 			w.must(s.Stop(context.Background()))
 			s = w.start(cfg)
 		}
-		if byDay[0] < 20 || byDay[0] > 65 || byDay[1] < 150 || byDay[1] > 250 || byDay[4] < 400 {
+		if byDay[0] < 8 || byDay[0] > 35 || byDay[1] < 75 || byDay[1] > 125 || byDay[4] < 200 {
 			t.Errorf("over the new route, by day: %v", byDay)
 		}
 		var phases []string
@@ -101,7 +101,7 @@ func TestMigrationRollsBack(t *testing.T) {
 		good := w.mx("good.example", sendertest.ServerConfig{})
 		cfg := w.moving(warmup.Migration{Shares: []float64{0.25, 0.5, 1}, PerProvider: true, MinSample: 50, Tests: warmup.MigrationTests{MinSample: 50}})
 		s := w.start(cfg)
-		w.sendDays(s, 5, 1000, "bad.example", "good.example")
+		w.sendDays(s, 3, 1200, "bad.example", "good.example")
 		var back *warmup.MigrationChange
 		var at time.Time
 		for _, e := range w.of(sender.EventMigration) {
@@ -119,10 +119,10 @@ func TestMigrationRollsBack(t *testing.T) {
 				late++
 			}
 		}
-		if n := bad.Inbox().Len(); late > 0 || n != 2500 {
-			t.Errorf("%d over the new route after it was rolled back; %d of 2500 arrived", late, n)
+		if n := bad.Inbox().Len(); late > 0 || n != 1800 {
+			t.Errorf("%d over the new route after it was rolled back; %d of 1800 arrived", late, n)
 		}
-		if over := bySource(good.Inbox()); over[coldAddr] < 1200 || over[coldAddr]+over[warmAddr] != 2500 {
+		if over := bySource(good.Inbox()); over[coldAddr] < 700 || over[coldAddr]+over[warmAddr] != 1800 {
 			t.Errorf("the other provider: %v", over)
 		}
 		if err := s.Migrator().Restart(context.Background(), "move", "bad.example", "fixed"); err != nil {
@@ -145,6 +145,10 @@ func TestMigrationWithWarmup(t *testing.T) {
 		w.sendDays(s, 1, 200, "example.com")
 		if over := bySource(mx.Inbox()); over[coldAddr] != 20 || over[warmAddr] != 180 {
 			t.Errorf("%v", over)
+		}
+		w.sendDays(s, 1, 10, "example.com")
+		if st, err := s.Migrator().State("move", ""); err != nil || st.Phase != warmup.MigrationHolding || st.Cause != warmup.CauseAllowance {
+			t.Errorf("%v, %s, %v", st, st.Cause, err)
 		}
 		for _, e := range w.of(sender.EventDelivered) {
 			if e.Overflow != (e.Path.Route == "old") || e.Overflow && (e.OverflowFor.Reason != sender.WaitWarmup || e.OverflowFor.Path.Route != "new") {

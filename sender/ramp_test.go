@@ -108,7 +108,7 @@ func ramp(t testing.TB, days, perDay int, plan warmup.Plan) *arrivals {
 
 func TestRampNeverExceedsACap(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		const days, perDay = 14, 3572
+		const days, perDay = 10, 1400
 		a := ramp(t, days, perDay, warmup.Geometric(50, 1.4, 10_000))
 		first, last := 50, 50.0
 		for range days - 1 {
@@ -127,7 +127,7 @@ func TestRampNeverExceedsACap(t *testing.T) {
 // its cap.
 func TestRampOf45Days(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		const peak = 400
+		const peak = 150
 		a := ramp(t, 50, 2*peak+60, warmup.SES(peak))
 		for provider := range a.times {
 			st := a.ledger.StateAt(time.Now(), warmup.Path{Route: "cold", Provider: provider})

@@ -204,9 +204,7 @@ func (s *Sender) tellLate(ctx context.Context, t *lateResult) {
 			if e.Type == EventReturned {
 				outcome = outcomeOf(e.Verdict)
 			}
-			if outcome == warmup.Complained {
-				s.compareComplaint(e)
-			}
+			s.compareLate(e, outcome)
 			keys, n := s.budgets(s.stream(e.Stream), r, e.Path.Provider)
 			for _, key := range keys[:n] {
 				s.pacerObserver.ObserveAt(e.Time, key, outcome, 1)

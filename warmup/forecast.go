@@ -104,7 +104,7 @@ func forecastColumns() []struct {
 		{"phase", func(r ForecastRow) string { return string(r.Phase) }},
 		{"cause", func(r ForecastRow) string { return string(r.Cause) }},
 		{"day_cap", func(r ForecastRow) string { return strconv.Itoa(r.DayCap) }},
-		{"share", func(r ForecastRow) string { return strconv.FormatFloat(r.Share, 'f', -1, 64) }},
+		{"share", func(r ForecastRow) string { return strconv.FormatFloat(r.Share, 'g', 4, 64) }},
 	}
 }
 

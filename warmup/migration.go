@@ -21,7 +21,8 @@ import (
 //     MinEffect or more, and that is less probable by chance than Alpha divided by 5 rates and 60 looks (Bonferroni), the migration is rolled back:
 //     all mail goes by the control arm until an operator restarts it.
 //  5. After StageTime, and when the new arm had MinSample first attempts in the stage, the next one begins; unless a rate is worse by
-//     MinEffect with a probability below HoldAlpha. Then the migration holds, until a later look finds nothing, or an operator resumes it.
+//     MinEffect with a probability below HoldAlpha. Then the migration holds, until a later look finds nothing, or an operator resumes it. It also
+//     holds, for another StageTime, when more than half of what belonged to the new arm had to go the old way; in the last stage, more than a tenth.
 //  6. In the last stage all mail goes by the new arm, so nothing is left to compare with: rates of other days say little of the route. After StageTime and
 //     MinSample it is complete. Until then, and later, an operator can roll it back.
 type Migration struct {
@@ -93,8 +94,13 @@ const (
 	MigrationComplete MigrationPhase = "complete"
 )
 
-// CauseDelays: too much was delivered late. Of migrations only.
-const CauseDelays Cause = "delays"
+// The causes of migrations only.
+const (
+	// CauseDelays: too much was delivered late.
+	CauseDelays Cause = "delays"
+	// CauseAllowance: too much of what belongs to the new arm had to go the old way, as a rule since the warm-up of the new one is not that far.
+	CauseAllowance Cause = "allowance"
+)
 
 // The bounds and defaults of a migration.
 const (

@@ -18,6 +18,8 @@ type ArmCounts struct {
 	Delivered  int64 `json:"delivered,omitempty"`
 	Slow       int64 `json:"slow,omitempty"`
 	Complained int64 `json:"complained,omitempty"`
+	// Diverted went the old way although it belonged to the new arm. It is no part of the others.
+	Diverted int64 `json:"diverted,omitempty"`
 }
 
 // Proportion is a number of messages among others.

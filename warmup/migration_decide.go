@@ -49,7 +49,7 @@ func (r *migrationRecord) compare(t MigrationTests) []Comparison {
 func (c *ArmCounts) proportion(rate Cause) Proportion {
 	switch rate {
 	case CauseBounces:
-		return Proportion{c.Bounced, c.Attempts}
+		return Proportion{min(c.Bounced, c.Attempts), c.Attempts} // Late ones may belong to the stage before.
 	case CauseDeferrals:
 		return Proportion{c.Deferred, c.Attempts}
 	case CauseBlocks:
@@ -119,13 +119,25 @@ func (r *migrationRecord) decide(plan *Migration, at int64, note func(from Migra
 			note(from, found)
 			return
 		}
-		if r.Phase == MigrationHolding && r.Cause != CauseOperator && worst(found, VerdictWorse) == nil {
+		if r.Phase == MigrationHolding && r.Cause != CauseOperator && r.Cause != CauseAllowance && worst(found, VerdictWorse) == nil {
 			r.Phase, r.Cause = MigrationRunning, ""
 			note(from, found)
 			from = r.position(plan)
 		}
 	}
-	if r.Phase != MigrationRunning || elapsed < int64(plan.StageTime) || r.stage().New.Attempts < int64(plan.MinSample) {
+	lacking := r.Phase == MigrationHolding && r.Cause == CauseAllowance
+	if r.Phase != MigrationRunning && !lacking || elapsed < int64(plan.StageTime) {
+		return
+	}
+	if r.lacks() {
+		r.Since, r.Behind = at, 0
+		if r.begin(); !lacking {
+			r.Phase, r.Cause = MigrationHolding, CauseAllowance
+			note(from, nil)
+		}
+		return
+	}
+	if r.stage().New.Attempts < int64(plan.MinSample) {
 		return
 	}
 	found := r.compare(plan.Tests)
@@ -136,6 +148,22 @@ func (r *migrationRecord) decide(plan *Migration, at int64, note func(from Migra
 	}
 	r.pass(plan, at)
 	note(from, found)
+}
+
+// lacks says that too much of what belonged to the new arm went the old way, since the stage began or was last found to lack.
+func (r *migrationRecord) lacks() bool {
+	s := r.stage()
+	went, diverted := s.New.Attempts-r.Went, s.New.Diverted-r.Diverted
+	if r.Share >= 1 {
+		return diverted*9 > went
+	}
+	return diverted > went
+}
+
+// begin counts anew what lacks takes into account.
+func (r *migrationRecord) begin() {
+	s := r.stage()
+	r.Went, r.Diverted = s.New.Attempts, s.New.Diverted
 }
 
 // pass goes to the next stage, or completes.

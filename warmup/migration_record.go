@@ -43,6 +43,9 @@ type migrationRecord struct {
 	Since int64 `json:"since"`
 	// Behind is when a clock was first found far behind Since; 0 while none is.
 	Behind int64 `json:"behind,omitempty"`
+	// Went and Diverted are those of the stage when it was last found that too much was diverted.
+	Went     int64 `json:"went,omitempty"`
+	Diverted int64 `json:"diverted,omitempty"`
 	// Waived says that an operator wants the stage to pass whatever the rates are.
 	Waived bool `json:"waived,omitempty"`
 	// Strata are the stages of the run so far, the current one last; First is the number of the first one here.
@@ -144,6 +147,8 @@ func (r *migrationRecord) validate(plan *Migration) error {
 		return fmt.Errorf("since is %d", r.Since)
 	case r.Behind < 0 || r.Behind > maxUnix*1e9:
 		return fmt.Errorf("behind is %d", r.Behind)
+	case r.Went < 0 || r.Diverted < 0:
+		return fmt.Errorf("went is %d, diverted is %d", r.Went, r.Diverted)
 	case r.First < 0:
 		return fmt.Errorf("first is %d", r.First)
 	case len(r.Strata) < 1 || len(r.Strata) > maxStrata:
@@ -181,8 +186,8 @@ func (c *ArmCounts) validate() error {
 		}
 	}
 	switch {
-	case max(c.Bounced, c.Deferred, c.Blocked) > c.Attempts:
-		return fmt.Errorf("%d attempts, of which %d bounced, %d deferred, %d blocked", c.Attempts, c.Bounced, c.Deferred, c.Blocked)
+	case max(c.Deferred, c.Blocked) > c.Attempts:
+		return fmt.Errorf("%d attempts, of which %d deferred, %d blocked", c.Attempts, c.Deferred, c.Blocked)
 	case c.Slow > c.Delivered:
 		return fmt.Errorf("%d delivered, of which %d slow", c.Delivered, c.Slow)
 	}
@@ -190,8 +195,8 @@ func (c *ArmCounts) validate() error {
 }
 
 // all are the counts.
-func (c *ArmCounts) all() [7]*int64 {
-	return [...]*int64{&c.Attempts, &c.Bounced, &c.Deferred, &c.Blocked, &c.Delivered, &c.Slow, &c.Complained}
+func (c *ArmCounts) all() [8]*int64 {
+	return [...]*int64{&c.Attempts, &c.Bounced, &c.Deferred, &c.Blocked, &c.Delivered, &c.Slow, &c.Complained, &c.Diverted}
 }
 
 // add adds counts, up to maxTally.
@@ -219,6 +224,7 @@ func (r *migrationRecord) counts(run, number int) *stratum {
 // enter begins a stage.
 func (r *migrationRecord) enter(share float64, at int64) {
 	r.Share, r.Since, r.Behind, r.Waived = share, at, 0, false
+	r.Went, r.Diverted = 0, 0
 	r.Strata = append(r.Strata, stratum{Share: share})
 	if n := len(r.Strata) - maxStrata; n > 0 {
 		r.Strata, r.First = r.Strata[n:], r.First+n

@@ -33,7 +33,7 @@ func TestMigrationRecordRefused(t *testing.T) {
 		"many strata":    {func(r *migrationRecord) { r.Strata = make([]stratum, maxStrata+1) }, "129 strata"},
 		"stratum":        {func(r *migrationRecord) { r.Strata[0].Share = 2 }, "strata[0]: share is 2"},
 		"negative count": {func(r *migrationRecord) { r.Strata[0].New.Slow = -1 }, "count is -1"},
-		"too many":       {func(r *migrationRecord) { r.Strata[0].Control.Bounced = 1 }, "0 attempts, of which 1 bounced"},
+		"too many":       {func(r *migrationRecord) { r.Strata[0].Control.Deferred = 1 }, "0 attempts, of which 1 deferred"},
 		"too slow":       {func(r *migrationRecord) { r.Strata[0].Control.Slow = 1 }, "0 delivered, of which 1 slow"},
 		"looks":          {func(r *migrationRecord) { r.Looks = -1 }, "looks is -1"},
 		"changes":        {func(r *migrationRecord) { r.History = make([]recordedChange, 2) }, "changes is 0, with 2"},

@@ -91,6 +91,7 @@ type migrationUnit struct {
 	mu sync.Mutex // Guards all below. Never held while the store is used.
 	// rec is the record as it was last read or written, nil before. It is not changed.
 	rec    *migrationRecord
+	raw    []byte           // as it is in the store
 	deltas []migrationDelta // not in a batch yet; the last one is of the current stage
 	batch  *migrationBatch  // not known to be on record, or nil
 	seq    int64            // of the latest batch

@@ -10,9 +10,13 @@ import (
 type MigrationOutcome struct {
 	Migration string
 	Provider  string
-	// Arm is what the method Arm said of the messages, whatever became of them then: a message of the new arm that had to go the old way after
-	// all still tells of the new arm. ArmNone is not counted.
+	// Arm is what the method Arm said of the messages. ArmNone is not counted.
 	Arm Arm
+	// Diverted says that messages of the new arm went the old way after all, for want of warm-up allowance or since the new one was closed. They tell nothing of either
+	// arm; but where too many are, the stage does not pass.
+	Diverted bool
+	// Late says that it came to be known of messages that had been delivered: of Bounced ones, which came back. Their attempts are counted already.
+	Late bool
 	// Outcome is counted as follows: of a first attempt, what it was. Of a later one, only Delivered. Complained at any time.
 	Outcome Outcome
 	// N is the number of messages. Below 1 nothing is counted.
@@ -27,8 +31,17 @@ type MigrationOutcome struct {
 func (o MigrationOutcome) counts(slowAfter time.Duration) ArmCounts {
 	n := min(int64(o.N), math.MaxInt32)
 	var c ArmCounts
-	if o.Outcome == Complained {
+	switch {
+	case o.Diverted && o.First:
+		c.Diverted = n
+		return c
+	case o.Outcome == Complained:
 		c.Complained = n
+		return c
+	case o.Late && o.Outcome == Bounced:
+		c.Bounced = n
+		return c
+	case o.Diverted || o.Late:
 		return c
 	}
 	if o.Outcome == Delivered {

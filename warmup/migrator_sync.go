@@ -1,10 +1,12 @@
 package warmup
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -114,16 +116,19 @@ func (m *Migrator) writeAlone(ctx context.Context, u *migrationUnit, at int64, e
 	batch := u.take(at)
 	var rec *migrationRecord
 	offered := false
+	var raw []byte
 	err := m.store.Update(ctx, u.key(), func(old []byte) ([]byte, error) {
 		next, changed, err := m.agree(u, batch, old, at, edit)
 		if err != nil {
 			return nil, err
 		}
 		if rec = next; !changed {
+			raw = old
 			return nil, errAsItIs
 		}
 		value, err := json.Marshal(rec)
 		offered = offered || err == nil
+		raw = value
 		return value, err
 	})
 	if errors.Is(err, errAsItIs) {
@@ -139,6 +144,7 @@ func (m *Migrator) writeAlone(ctx context.Context, u *migrationUnit, at int64, e
 	}
 	u.batch = nil
 	u.see(rec)
+	u.raw = bytes.Clone(raw)
 	var changes []MigrationChange
 	for i, c := range rec.History {
 		if rec.Changes-len(rec.History)+i >= u.told && c.Session == m.session {
@@ -164,6 +170,18 @@ func (u *migrationUnit) take(at int64) *migrationBatch {
 	return u.batch
 }
 
+// known is a copy of the record as it was last read or written, if it is still that.
+func (u *migrationUnit) known(old []byte) *migrationRecord {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.rec == nil || !bytes.Equal(old, u.raw) {
+		return nil
+	}
+	rec := *u.rec
+	rec.Strata, rec.History, rec.Owners = slices.Clone(rec.Strata), slices.Clone(rec.History), maps.Clone(rec.Owners)
+	return &rec
+}
+
 // agree works out the new record, and says whether it differs from the old one.
 func (m *Migrator) agree(u *migrationUnit, batch *migrationBatch, old []byte, at int64, edit *migrationEdit) (rec *migrationRecord, changed bool, err error) {
 	plan := &u.migration.plan
@@ -182,6 +200,7 @@ func (m *Migrator) agree(u *migrationUnit, batch *migrationBatch, old []byte, at
 	if old == nil {
 		rec = beginMigration(plan, u.provider, at)
 		note(MigrationPosition{Phase: MigrationWaiting}, nil)
+	} else if rec = u.known(old); rec != nil { // nobody has changed it since
 	} else if rec, err = decodeMigration(old, plan); err != nil {
 		return nil, false, err
 	} else if rec.Provider != u.provider {

@@ -49,6 +49,7 @@ type standing struct {
 	used, usedHour    int
 	tried, bad, turns int
 	blocked           time.Time
+	sour              float64 // what is to be put off since the receiver is sour
 	trusted           bool
 }
 
@@ -69,7 +70,10 @@ func (w *Wary) Receive(now time.Time, route string, n, bad int) Received {
 	good := n - bad
 	taken := max(0, min(good, int(s.allowance)-s.used, int(s.allowance/4)+1-s.usedHour))
 	if !w.SourFrom.IsZero() && !now.Before(w.SourFrom) {
-		taken = min(taken, (good+1)/2)
+		s.sour += float64(good) / 2
+		off := min(good, int(s.sour))
+		s.sour -= float64(off)
+		taken = min(taken, good-off)
 	}
 	s.used += taken
 	s.usedHour += taken

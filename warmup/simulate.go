@@ -416,7 +416,7 @@ func (s *simulation) attempt(p *simProvider, route int, now time.Time, group []c
 		}{{Delivered, got.Delivered}, {Bounced, got.Bounced}, {Deferred, got.Deferred}, {Blocked, got.Blocked}, {Complained, complained}} {
 			if o.n > 0 {
 				s.ledger.ObserveAt(now, path, o.outcome, o.n)
-				s.observe(p, now, c, o.outcome, o.n)
+				s.observe(p, route, now, c, o.outcome, o.n)
 			}
 		}
 		again := c

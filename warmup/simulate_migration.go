@@ -57,7 +57,7 @@ func (s *simulation) share(provider string) float64 {
 }
 
 // observe tells the migration what became of messages.
-func (s *simulation) observe(p *simProvider, now time.Time, c cohort, o Outcome, n int) {
+func (s *simulation) observe(p *simProvider, route int, now time.Time, c cohort, o Outcome, n int) {
 	if s.migrator == nil {
 		return
 	}
@@ -67,5 +67,6 @@ func (s *simulation) observe(p *simProvider, now time.Time, c cohort, o Outcome,
 	}
 	s.migrator.Observe(MigrationOutcome{
 		Migration: s.Migration.Name, Provider: p.Name, Arm: arm, Outcome: o, N: n, Delay: now.Sub(c.first), First: c.tries == 0,
+		Diverted: arm == ArmNew && route == len(s.Routes),
 	})
 }
