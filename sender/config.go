@@ -160,8 +160,8 @@ type Stream struct {
 	ExpireAfter time.Duration
 	// OverflowAfter is how long its mail may wait for the warm-up allowance of its routes before it overflows. Of a campaign that comes all at once, as much as
 	// the routes may carry within that time waits for them, the best of it, and the rest overflows at once. Without it, hardly anything would go
-	// over a route whose allowance is spread over the day. At most 24 hours. Defaults to 0: what cannot go at once overflows, as befits mail that
-	// somebody waits for.
+	// over a route whose allowance is spread over the day. At most 24 hours, and below ExpireAfter; at most 10,000
+	// deliveries wait for a path like this. Defaults to 0: what cannot go at once overflows, as befits mail that somebody waits for.
 	OverflowAfter time.Duration
 	// Weight is its share of a path that it contends for with other streams, 1 to 1000. Defaults to 1.
 	Weight int

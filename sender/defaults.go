@@ -200,6 +200,9 @@ func (c *Config) streamDefaults() error {
 		if s.OverflowAfter < 0 || s.OverflowAfter > maxOverflowAfter {
 			return badConfig(field+".OverflowAfter", "%v is not in 0 to %v", s.OverflowAfter, maxOverflowAfter)
 		}
+		if s.OverflowAfter >= s.ExpireAfter {
+			return badConfig(field+".OverflowAfter", "%v is not below ExpireAfter, which is %v: what waits would expire", s.OverflowAfter, s.ExpireAfter)
+		}
 		if s.Weight == 0 {
 			s.Weight = 1
 		}

@@ -31,13 +31,22 @@ func (d *dispatcher) mayOverflow(l *lane, routes []*routeInfo, met []obstacle, n
 		others -= l.kept
 	}
 	room = max(0, room-others)
-	oldest, n := now.Add(-patience), 0
-	for n < len(l.buf) && n < room && len(l.buf[n].History) == 0 && l.buf[n].Created.After(oldest) {
-		n++
+	n, till := 0, now.Add(patience)
+	if l.keptOn == on && l.kept <= len(l.buf) && now.Before(l.keptTill) { // those are known to be worth it still
+		n, till = min(l.kept, room), l.keptTill
+	}
+	for ; n < len(l.buf) && n < room && len(l.buf[n].History) == 0; n++ {
+		end := l.buf[n].Created.Add(patience)
+		if !end.After(now) {
+			break
+		}
+		if end.Before(till) {
+			till = end
+		}
 	}
 	d.retain(l, on, n)
-	if n > 0 {
-		d.setEarlier(&l.alarm, l.buf[0].Created.Add(patience))
+	if l.keptTill = till; n > 0 {
+		d.setEarlier(&l.alarm, till)
 	}
 	l.from = n
 	return n < len(l.buf)

@@ -19,6 +19,7 @@ type lane struct {
 	from     int              // the first of buf that is to be tried: those before it are kept
 	kept     int              // how many at the front of buf wait for the allowance of cold routes, while others overflow
 	keptOn   *path            // whose allowance they wait for
+	keptTill time.Time        // until when none of them has waited for too long
 	best     int              // the highest priority of what came into the queue since the latest claim
 	chunk    int              // how many to claim next
 	due      time.Time        // when the queue has more for this lane; zero: nothing that we know of
@@ -108,6 +109,9 @@ func (l *lane) insert(d queue.Delivery) {
 	i := len(l.buf)
 	for i > 0 && l.buf[i-1].Priority < d.Priority {
 		i--
+	}
+	if i < l.kept && len(d.History) > 0 { // it does not wait for allowance
+		l.keptTill = time.Time{}
 	}
 	l.buf = append(l.buf, queue.Delivery{})
 	copy(l.buf[i+1:], l.buf[i:])

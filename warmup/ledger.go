@@ -128,7 +128,7 @@ type account struct {
 	dirty bool
 	// gone says that the path has left the ledger's map.
 	gone bool
-	// scarce says that a cap for the hour or the day refused something in the running day.
+	// scarce says that the cap for 24 hours refused something in the running day.
 	scarce bool
 	// shared says that other owners are on record.
 	shared bool

@@ -39,7 +39,8 @@ func (m *Migrator) Hold(ctx context.Context, name, provider, reason string) erro
 	})
 }
 
-// Resume ends a hold. One that a rate had caused does not come back in this stage: only a rollback can.
+// Resume ends a hold. One that a rate had caused does not come back in this stage: only a rollback can. One for want of allowance comes back after another
+// StageTime; Advance ends it.
 func (m *Migrator) Resume(ctx context.Context, name, provider, reason string) error {
 	return m.operate(ctx, "resume", name, provider, reason, func(r *migrationRecord, _ *Migration, _ int64) (bool, error) {
 		if err := r.underway(); err != nil {
@@ -48,7 +49,7 @@ func (m *Migrator) Resume(ctx context.Context, name, provider, reason string) er
 		if r.Phase == MigrationRunning {
 			return false, nil
 		}
-		r.Waived = r.Cause != CauseOperator
+		r.Waived = r.Cause != CauseOperator && r.Cause != CauseAllowance
 		r.Phase, r.Cause = MigrationRunning, CauseOperator
 		return true, nil
 	})

@@ -146,7 +146,7 @@ func needed(dayCap int) int { return ceilDiv(9*dayCap, 10) }
 type day struct {
 	outcomes counts
 	burst    bool // of blocks
-	scarce   bool // a cap for the hour or the day refused something: there was more to send
+	scarce   bool // the cap for 24 hours refused something: there was more to send
 }
 
 // next is the ramp at a later time, and what the gate found, if that decided.

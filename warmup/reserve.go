@@ -77,7 +77,7 @@ func (l *Ledger) decide(p *path, n int, g *grant) (r Reservation, ready bool) {
 	// An operator may have moved the path in another process, so a refusal is good for as long as a promise.
 	stale := g == nil && l.store != nil && at-p.synced > leaseTerm && l.resting(p) == nil
 	if r := p.check(at, n); !r.OK {
-		p.scarce = p.scarce || r.Reason == ReasonDayCap || r.Reason == ReasonHourCap
+		p.scarce = p.scarce || r.Reason == ReasonDayCap
 		return r, !stale
 	}
 	for {
@@ -91,7 +91,7 @@ func (l *Ledger) decide(p *path, n int, g *grant) (r Reservation, ready bool) {
 			return Reservation{}, false // It was there, but the time has jumped meanwhile.
 		case g != nil:
 			p.full = &full{*g, n}
-			p.scarce = p.scarce || g.kind != minuteWindow
+			p.scarce = p.scarce || g.kind == dayWindow
 			return refuse(g.kind.reason(), *g), true
 		case p.full != nil && n >= p.full.n && at < p.full.until && !stale:
 			return refuse(p.full.kind.reason(), p.full.grant), true

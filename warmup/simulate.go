@@ -339,6 +339,7 @@ func (s *simulation) sendCold(p *simProvider) {
 			room := s.ledger.RoomAt(now, path)
 			n := min(room.N, p.count)
 			if n == 0 {
+				s.ledger.ReserveAt(now, path, 1) // Is refused: so the path knows that there is more to send.
 				next = firstOf(next, room.Until)
 				continue
 			}

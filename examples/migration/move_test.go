@@ -17,10 +17,20 @@ import (
 // It has the machine for itself, for its time is real.
 func TestRun(t *testing.T) {
 	var stdout, stderr bytes.Buffer
-	if status := run(t.Context(), strings.Fields("-run -volume 300 -days 12 -day 700ms"), &stdout, &stderr); status != 0 {
+	status := run(t.Context(), strings.Fields("-run -volume 300 -days 12 -day 700ms"), &stdout, &stderr)
+	wants := []string{"of the recipients move", "day  1 done ", "day 12 done "}
+	if status == 0 {
+		wants = append(wants, "outlook: complete", "3600 messages were written, and each arrived exactly once.")
+	} else if !strings.Contains(stdout.String(), "of the calendar late") {
 		t.Fatalf("status %d\n%s%s", status, &stderr, &stdout)
 	}
-	for _, want := range []string{"of the recipients move", "outlook: complete", "day  1 done ", "day 12 done ", "3600 messages were written, and each arrived exactly once."} {
+	// Where the machine is too busy for the calendar, and the program says so, a provider may not be through yet. Nothing else may be wrong.
+	for line := range strings.Lines(stdout.String()) {
+		if strings.HasPrefix(line, "Problem:") && !strings.Contains(line, "is not through after") {
+			t.Error(line)
+		}
+	}
+	for _, want := range wants {
 		if !strings.Contains(stdout.String(), want) {
 			t.Errorf("there is no %q", want)
 		}
