@@ -48,7 +48,7 @@ func (s *Sender) budgets(st *stream, r *routeInfo, provider string) (keys [maxBu
 // allowance is what the pacer has granted to an attempt: a reservation for each budget.
 type allowance struct {
 	res [maxBudgets]warmup.Reservation
-	on  [maxBudgets]*path // in whose lines others wait for it
+	on  [maxBudgets]Path // in whose lines others wait for it
 	n   int
 }
 
@@ -86,9 +86,12 @@ func (d *dispatcher) allow(l *lane, p *path, n int, now time.Time) (a allowance,
 			d.giveBack(&a, now)
 			return a, b.refused(res, now), false
 		}
-		a.res[a.n], a.on[a.n] = res, b
+		a.res[a.n], a.on[a.n] = res, b.key
 		a.n++
-		if l.warmOnly && b == p && res.Cap > 0 {
+		if b != p {
+			d.forget(b) // unless somebody waits in it
+		}
+		if l.warmOnly && b == p && res.Cap > 0 && !res.Complete {
 			d.giveBack(&a, now)
 			return a, obstacle{path: p, wait: Wait{
 				Reason: WaitWarmup, Path: p.key, Until: now.Add(warmOnlyEvery), Detail: "the message may not go over a route that is being warmed up",
@@ -132,15 +135,15 @@ func (d *dispatcher) reserve(p *path, n int, now time.Time) (res warmup.Reservat
 
 // reserveRest asks the pacer for what is left of a group whose allowance, a, was just given back. It is called without the mutex.
 func (d *dispatcher) reserveRest(now time.Time, a *allowance, n int) bool {
-	for i, b := range a.on {
-		if b == nil {
+	for i, key := range a.on {
+		if key == (Path{}) {
 			break
 		}
 		var res warmup.Reservation
 		if d.s.preparer != nil {
-			res, _ = d.s.preparer.TryReserveAt(now, warmup.Path(b.key), n)
+			res, _ = d.s.preparer.TryReserveAt(now, warmup.Path(key), n)
 		} else {
-			res = d.s.pacer.ReserveAt(now, warmup.Path(b.key), n)
+			res = d.s.pacer.ReserveAt(now, warmup.Path(key), n)
 		}
 		if !res.OK {
 			d.giveBack(a, now)

@@ -298,8 +298,8 @@ func (d *dispatcher) refund(a *attempt) {
 	d.giveBack(&a.allowance, now)
 	d.mu.Lock()
 	defer d.unlock()
-	for _, b := range on {
-		if b.cold.len() > 0 { // somebody waits for it
+	for _, key := range on {
+		if b := d.paths[key]; b != nil && b.cold.len() > 0 { // somebody waits for it
 			d.setEarlier(&b.coldAt, now)
 		}
 	}

@@ -187,6 +187,9 @@ func (d *dispatcher) tidy(ctx context.Context) {
 			a.renewed = now.Add(leaseFor)
 		}
 	}
+	for _, p := range d.paths { // a line for a budget, or one that nothing is kept for any more
+		d.forget(p)
+	}
 	for _, key := range back {
 		// Its wait goes on; when that ends, the lane claims anew.
 		d.lane(key).expects(now)

@@ -53,7 +53,7 @@ func (d *dispatcher) judge(a *attempt, results []transport.Result, err error) {
 			signals = addSignal(signals, s)
 		}
 		d.learn(a, now, outcomeOf(v))
-		d.compare(a, del, now, outcomeOf(v))
+		d.compare(a, del, now, comparedAs(v))
 		d.settleFailure(a, del, record, v, now)
 	}
 	if saw || cancelled {
@@ -145,8 +145,22 @@ func outcomeOf(v bounce.Verdict) warmup.Outcome {
 			return warmup.Blocked
 		}
 		return warmup.Deferred
+	case bounce.NoReverseDNS, bounce.AuthFailure, bounce.Policy:
+		if v.Permanent && (v.Scope == bounce.ScopeRoute || v.Scope == bounce.ScopeDomain) { // not for the recipient's sake
+			return warmup.Blocked
+		}
 	}
 	return warmup.Other
+}
+
+// comparedAs is what a verdict means for a migration: what is not the recipient's fault may speak against the route. What is the message's meets both arms
+// alike.
+func comparedAs(v bounce.Verdict) warmup.Outcome {
+	o := outcomeOf(v)
+	if o == warmup.Other && v.Scope != bounce.ScopeRecipient && v.Category != bounce.Greylisted {
+		return warmup.Failed
+	}
+	return o
 }
 
 // signalOf is what a verdict means for the throttle. Of our own replies only the failure of a connection is told.

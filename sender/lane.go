@@ -19,6 +19,7 @@ type lane struct {
 	from     int              // the first of buf that is to be tried: those before it are kept
 	kept     int              // how many at the front of buf wait for the allowance of cold routes, while others overflow
 	keptOn   *path            // whose allowance they wait for
+	yields   bool             // it has been told to make room for better mail
 	keptTill time.Time        // until when none of them has waited for too long
 	best     int              // the highest priority of what came into the queue since the latest claim
 	chunk    int              // how many to claim next

@@ -131,11 +131,22 @@ func (s *Sender) armOf(st *stream, provider, recipient string) arm {
 	return arm{}
 }
 
+// armOfDelivery is armOf, but that a delivery which was tried by the old way is of that arm still when the share has grown meanwhile.
+func (s *Sender) armOfDelivery(st *stream, provider string, del *queue.Delivery) arm {
+	a := s.armOf(st, provider, del.Recipient)
+	if a.arm == warmup.ArmNew && len(del.History) > 0 {
+		if r := s.routes[del.History[0].Route]; r != nil && !a.of.to.has(r) {
+			a.arm = warmup.ArmControl
+		}
+	}
+	return a
+}
+
 // tiers are the routes that the first delivery of a lane may use, in the order in which they are tried: the next tier when all of the one before are closed.
 func (d *dispatcher) tiers(l *lane) (a arm, tiers [4][]*routeInfo) {
 	pool := l.stream.pool
 	if len(l.stream.migrations) > 0 {
-		a = d.s.armOf(l.stream, l.dest.provider, l.first().Recipient)
+		a = d.s.armOfDelivery(l.stream, l.dest.provider, l.first())
 	}
 	if r := d.s.routes[l.route]; r != nil && (pool.has(r) || a.arm == warmup.ArmNew && a.of.to.has(r)) {
 		return a, [4][]*routeInfo{{r}}
@@ -146,18 +157,19 @@ func (d *dispatcher) tiers(l *lane) (a arm, tiers [4][]*routeInfo) {
 	return a, [4][]*routeInfo{pool.routes, pool.overflow}
 }
 
-// sameArm is the part of a group that goes by the same arm as its first delivery.
+// sameArm is the part of a group that goes by the same arm as its first delivery; it is brought to the front.
 func (d *dispatcher) sameArm(l *lane, group []queue.Delivery) []queue.Delivery {
 	if len(l.stream.migrations) == 0 {
 		return group
 	}
-	first := d.s.armOf(l.stream, l.dest.provider, group[0].Recipient)
-	for i := 1; i < len(group); i++ {
-		if d.s.armOf(l.stream, l.dest.provider, group[i].Recipient) != first {
-			return group[:i]
+	first, n := d.s.armOfDelivery(l.stream, l.dest.provider, &group[0]), 1
+	for i := 1; i < len(group); i++ { // all are of one message, so their order does not matter
+		if d.s.armOfDelivery(l.stream, l.dest.provider, &group[i]) == first {
+			group[n], group[i] = group[i], group[n]
+			n++
 		}
 	}
-	return group
+	return group[:n]
 }
 
 // compare tells a migration what became of a delivery of one of its arms. Greylisting, which meets each recipient that is new to a route, delays nothing
@@ -205,6 +217,9 @@ func (s *Sender) compareLate(e *Event, o warmup.Outcome) {
 		return
 	}
 	for _, m := range s.stream(e.Stream).migrations {
+		if e.Overflow { // it was diverted, perhaps
+			continue
+		}
 		if len(m.Plan.Providers) > 0 && !slices.Contains(m.Plan.Providers, e.Path.Provider) {
 			continue
 		}

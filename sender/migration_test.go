@@ -211,3 +211,109 @@ func TestMigrationConfig(t *testing.T) {
 		}
 	}
 }
+
+// TestMigrationOfADeadRoute: a new route that nobody can be reached over, or that everybody refuses for reasons of their own, is rolled back, and meanwhile the control arm goes
+// on as if nothing were.
+func TestMigrationOfADeadRoute(t *testing.T) {
+	for name, script := range map[string]sendertest.Script{
+		"policy": {OnRcpt: func(s *sendertest.Session, _ string) *sendertest.Answer {
+			if s.Source() == coldAddr {
+				return sendertest.Say("550 5.7.1 Message rejected due to local policy")
+			}
+			return nil
+		}},
+		"no PTR": {OnConnect: func(s *sendertest.Session, _ string) *sendertest.Answer {
+			if s.Source() == coldAddr {
+				return sendertest.Say("421 4.7.25 The IP address sending this message does not have a PTR record")
+			}
+			return nil
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				mx := w.mx("example.com", sendertest.ServerConfig{Script: script})
+				s := w.start(w.moving(warmup.Migration{Shares: []float64{0.3, 1}, MinSample: 50, Tests: warmup.MigrationTests{MinSample: 50}}))
+				w.sendDays(s, 3, 400, "example.com")
+				st, err := s.Migrator().State("move", "")
+				w.must(err)
+				if st.Phase != warmup.MigrationRolledBack {
+					t.Errorf("%v: %v", st, st.Rates)
+				}
+				slow := 0
+				for _, e := range w.of(sender.EventDelivered) {
+					if e.QueueTime > 10*time.Minute && !e.Overflow && e.Attempt == 1 {
+						slow++
+					}
+				}
+				if n := mx.Inbox().Len(); slow > 0 || n < 1000 {
+					t.Errorf("%d arrived; %d of the control arm waited for the new route", n, slow)
+				}
+			})
+		})
+	}
+}
+
+// TestMigrationAndPatience: with OverflowAfter mail of the new arm waits for its allowance, and mail of the control arm for nothing.
+func TestMigrationAndPatience(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		mx := w.mx("example.com", sendertest.ServerConfig{})
+		cfg := w.moving(warmup.Migration{Shares: []float64{0.3, 1}})
+		cfg.Streams[0].OverflowAfter = 10 * time.Hour
+		cfg.Routes[1].Warmup = warmup.Geometric(24, 1.4, 1000)
+		s := w.start(cfg)
+		w.enqueue(s, users(200, "example.com")...)
+		time.Sleep(30 * time.Minute)
+		over := bySource(mx.Inbox())
+		if over[warmAddr] < 150 || over[coldAddr] > 4 {
+			t.Errorf("after half an hour: %v", over)
+		}
+		time.Sleep(12 * time.Hour)
+		st, err := s.Migrator().State("move", "")
+		w.must(err)
+		over = bySource(mx.Inbox())
+		if over[coldAddr] < 22 || over[coldAddr] > 24 || over[coldAddr]+over[warmAddr] != 200 {
+			t.Errorf("after half a day: %v", over)
+		}
+		time.Sleep(time.Minute) // the migration has synced
+		if st, err = s.Migrator().State("move", ""); err != nil || st.New.Attempts != int64(over[coldAddr]) || st.Control.Attempts < 100 {
+			t.Errorf("%+v against %+v, %v", st.New, st.Control, err)
+		}
+		for _, e := range w.of(sender.EventDelivered) {
+			if e.QueueTime > time.Hour && e.Path.Route == "old" && e.QueueTime < 9*time.Hour {
+				t.Errorf("%s waited %v for the old route", e.DeliveryID, e.QueueTime)
+			}
+		}
+	})
+}
+
+// TestMigrationOfGroups: a message to many goes in two transactions, one for each arm, and no transaction mixes them.
+func TestMigrationOfGroups(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		mx := w.mx("example.com", sendertest.ServerConfig{})
+		s := w.start(w.moving(warmup.Migration{Shares: []float64{0.5, 1}}))
+		if _, err := s.Enqueue(context.Background(), note(users(100, "example.com")...)); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Hour)
+		transactions, recipients := 0, map[netip.Addr]int{}
+		for _, m := range mx.Inbox().Messages() {
+			transactions++
+			recipients[m.Source] += len(m.To)
+			for _, to := range m.To {
+				want := warmAddr
+				if s.Migrator().Arm("move", "example.com", "news", to) == warmup.ArmNew {
+					want = coldAddr
+				}
+				if m.Source != want {
+					t.Errorf("%s from %s", to, m.Source)
+				}
+			}
+		}
+		if transactions > 8 || recipients[coldAddr]+recipients[warmAddr] != 100 || recipients[coldAddr] < 30 {
+			t.Errorf("%d transactions, %v", transactions, recipients)
+		}
+	})
+}

@@ -7,6 +7,7 @@ import (
 	"github.com/reputemail/repute/sender/queue"
 	"github.com/reputemail/repute/sender/transport"
 	"github.com/reputemail/repute/throttle"
+	"github.com/reputemail/repute/warmup"
 )
 
 // RelayProvider is the provider in the Path of a relay's connections: what limits them is the relay, not the destination.
@@ -94,19 +95,27 @@ func (d *dispatcher) opened(p *path, now time.Time) {
 func (d *dispatcher) begin(l *lane, now time.Time) (on *path) {
 	var obstacles [8]obstacle
 	met := obstacles[:0]
-	arm, tiers := d.tiers(l)
+	a, tiers := d.tiers(l)
 	defer func() { l.from = 0 }()
 choosing:
-	for tier, routes := range tiers {
-		if tier == 1 && !d.mayOverflow(l, tiers[0], met, now) {
-			break
+	for tier := 0; tier < len(tiers); tier++ {
+		if tier == 1 && l.from == 0 {
+			if !d.mayOverflow(l, a, tiers[0], met, now) {
+				break
+			}
+			if l.from > 0 { // it is for another delivery to overflow, which may be of the other arm
+				before := a
+				if a, tiers = d.tiers(l); a != before {
+					tier = 0
+				}
+			}
 		}
-		saturated := false
+		routes, saturated := tiers[tier], false
 		for _, r := range routes {
 			if refusedBy(l.first(), r.Name) {
 				continue
 			}
-			o, ok := d.try(l, r, now, over{tier > 0 || slices.Contains(l.stream.pool.overflow, r), closing(l, met), arm})
+			o, ok := d.try(l, r, now, over{tier > 0 || slices.Contains(l.stream.pool.overflow, r), closing(l, met), a})
 			if ok {
 				l.waits = l.waits[:0]
 				return o.path
@@ -117,7 +126,7 @@ choosing:
 				break choosing
 			}
 		}
-		if saturated {
+		if saturated && (a.arm != warmup.ArmNew || tier > 1) { // what the new way has no room for goes the old one: it must not hold that up
 			break
 		}
 	}

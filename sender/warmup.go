@@ -36,7 +36,8 @@ func (s *Sender) WarmupStates() []warmup.State {
 	return states
 }
 
-// FitCampaign tells whether a campaign fits into what is left of the allowance of a route, and when it would be out. Errors are ErrNoLedger and those of
+// FitCampaign tells whether a campaign fits into what is left of the allowance of a route's paths, and when it would be out. It does not look at
+// Route.WarmupTotal and Config.WarmupDomains. Errors are ErrNoLedger and those of
 // warmup.Ledger.FitAt.
 func (s *Sender) FitCampaign(route string, c warmup.Campaign) (warmup.Fit, error) {
 	l := s.Warmup()

@@ -9,8 +9,11 @@ import (
 // provider. These are paths like any other, with names that no route has, and plans of their own in Config.Plans under Path.Route. Whoever
 // sends reserves, settles and observes on each of them; the Sender does.
 
-// Total is the path that stands for all providers of a route together. Complaints are not looked at there, since not all of them tell of any.
-func Total(route string) Path { return Path{Route: "total:" + route, Provider: "all"} }
+// Total is the path that stands for all providers of a route together. It has no gate: a provider that turns sour holds its own path, and the others go on.
+func Total(route string) Path { return Path{Route: totalPrefix + route, Provider: "all"} }
+
+// totalPrefix begins Path.Route of a Total.
+const totalPrefix = "total:"
 
 // SigningDomain is the path that stands for all mail that is signed by a domain, to a provider: receivers judge domains as they judge
 // addresses, whatever address the mail comes from.

@@ -10,7 +10,7 @@ import (
 // Gate says from what rates on a path stops advancing, and from what rates it goes back a stage. The zero Gate has the documented defaults,
 // which follow published thresholds (FACTS.md section 2) where there are any.
 //
-// Rates are those of the running day of a stage, all processes together, so that what has improved is soon forgiven; days with less than MinSample attempts are
+// Rates are those of the running day of a stage, of all processes as far as they have told the store, so that what has improved is soon forgiven; days with less than MinSample attempts are
 // taken together. A rate over fewer messages
 // than its minimum sample counts as the lower end of its Wilson interval of 95 %: what it is at least. Fewer than three messages never count.
 type Gate struct {
@@ -22,7 +22,7 @@ type Gate struct {
 	Deferral Threshold `json:"deferral,omitzero"`
 	// Block is the share of attempts that were refused for good for the sender's sake. Defaults to hold at 1 % and back at 5 %, our judgement.
 	Block Threshold `json:"block,omitzero"`
-	// Complaint is the share of delivered messages that a recipient reported. Defaults to hold at 0.1 % and back at 0.3 %, the limits of Google,
+	// Complaint is the share of messages delivered today and on the sending day before that a recipient reported today. Defaults to hold at 0.1 % and back at 0.3 %, the limits of Google,
 	// Yahoo and Amazon SES. It is only looked at where the provider is one of Reporters.
 	Complaint Threshold `json:"complaint,omitzero"`
 	// BlockBurst is how many blocks within an hour put a path back at once, if they are at least Block.Hold of the day's attempts. At most 100.
@@ -113,11 +113,11 @@ func (t Threshold) withDefaults(hold, back float64) Threshold {
 func (t Threshold) check() error {
 	switch {
 	case !(t.Hold >= 0 && t.Hold <= 1): // Also catches NaN.
-		return fmt.Errorf("Hold is %g: must be between 0 and 1", t.Hold)
+		return fault("Hold", "is %g: must be between 0 and 1", t.Hold)
 	case !(t.Back >= 0 && t.Back <= 1):
-		return fmt.Errorf("Back is %g: must be between 0 and 1", t.Back)
+		return fault("Back", "is %g: must be between 0 and 1", t.Back)
 	case t.Back != 0 && t.Back < t.Hold:
-		return fmt.Errorf("Back is %g: must not be below Hold, which is %g", t.Back, t.Hold)
+		return fault("Back", "is %g: must not be below Hold, which is %g", t.Back, t.Hold)
 	}
 	return nil
 }
@@ -129,20 +129,20 @@ func (g Gate) Validate() error {
 		t     Threshold
 	}{{"Bounce", g.Bounce}, {"Deferral", g.Deferral}, {"Block", g.Block}, {"Complaint", g.Complaint}} {
 		if err := c.t.check(); err != nil {
-			return fmt.Errorf("Gate.%s.%w", c.field, err)
+			return errors.New("Gate." + c.field + "." + err.Error())
 		}
 	}
 	switch {
 	case g.BlockBurst < 0 || g.BlockBurst > maxBurst:
-		return fmt.Errorf("Gate.BlockBurst is %d: must be between 0 and %d", g.BlockBurst, maxBurst)
+		return fault("Gate.BlockBurst", "is %d: must be between 0 and %d", g.BlockBurst, maxBurst)
 	case g.MinSample < 0:
-		return fmt.Errorf("Gate.MinSample is %d: must not be negative", g.MinSample)
+		return fault("Gate.MinSample", "is %d: must not be negative", g.MinSample)
 	case g.MinDelivered < 0:
-		return fmt.Errorf("Gate.MinDelivered is %d: must not be negative", g.MinDelivered)
+		return fault("Gate.MinDelivered", "is %d: must not be negative", g.MinDelivered)
 	}
 	for _, r := range g.Reporters {
 		if r == "" {
-			return errors.New("Gate.Reporters: a name is empty")
+			return fault("Gate.Reporters", "has an empty name")
 		}
 	}
 	return nil
@@ -184,9 +184,9 @@ type finding struct {
 	evidence Evidence
 }
 
-// judge looks at the outcomes of a day. burst says that there were as many blocks within an hour as make a burst; reports that the
+// judge looks at the outcomes of a day; before is what was delivered on the one before, of which complaints come as well. burst says that there were as many blocks within an hour as make a burst; reports that the
 // provider tells of complaints. The gate's defaults are filled in.
-func (g *Gate) judge(c counts, burst, reports bool) finding {
+func (g *Gate) judge(c counts, before int, burst, reports bool) finding {
 	if g.Off {
 		return finding{}
 	}
@@ -202,7 +202,7 @@ func (g *Gate) judge(c counts, burst, reports bool) finding {
 		f = finding{levelBack, Evidence{Cause: CauseBlocks, Bad: int(share), Of: attempts, Rate: share / float64(attempts), Threshold: g.Block.Hold, Burst: true}}
 	}
 	if reports {
-		f.worse(CauseComplaints, g.Complaint, int(c[Complained.index()]), int(c[Delivered.index()]), g.MinDelivered)
+		f.worse(CauseComplaints, g.Complaint, int(c[Complained.index()]), int(c[Delivered.index()])+before, g.MinDelivered)
 	}
 	f.worse(CauseBounces, g.Bounce, int(c[Bounced.index()]), attempts, g.MinSample)
 	f.worse(CauseDeferrals, g.Deferral, int(c[Deferred.index()]), attempts, g.MinSample)

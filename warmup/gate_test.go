@@ -44,7 +44,7 @@ func TestGate(t *testing.T) {
 		{"back wins over hold", Outcomes{Delivered: 800, Bounced: 60, Deferred: 250}, false, true, levelBack, CauseDeferrals},
 	} {
 		o := c.o
-		f := g.judge(counts{uint32(o.Delivered), uint32(o.Bounced), uint32(o.Deferred), uint32(o.Blocked), uint32(o.Complained), uint32(o.Other)}, c.burst, c.reports)
+		f := g.judge(counts{uint32(o.Delivered), uint32(o.Bounced), uint32(o.Deferred), uint32(o.Blocked), uint32(o.Complained), uint32(o.Other)}, 0, c.burst, c.reports)
 		if f.level != c.level || f.evidence.Cause != c.cause {
 			t.Errorf("%s: %v, %v", c.name, f.level, f.evidence)
 		}
@@ -52,11 +52,11 @@ func TestGate(t *testing.T) {
 			t.Errorf("%s: evidence %+v", c.name, f.evidence)
 		}
 	}
-	if f := (&Gate{Off: true}).judge(counts{0, 100, 100, 100, 100}, true, true); f.level != levelOpen {
+	if f := (&Gate{Off: true}).judge(counts{0, 100, 100, 100, 100}, 0, true, true); f.level != levelOpen {
 		t.Errorf("a gate that is off says %v", f)
 	}
 	never := Gate{Bounce: Threshold{1, 1}}.withDefaults()
-	if f := never.judge(counts{0, 1000}, false, false); f.level != levelOpen {
+	if f := never.judge(counts{0, 1000}, 0, false, false); f.level != levelOpen {
 		t.Errorf("a threshold of 1 says %v", f)
 	}
 }
@@ -176,7 +176,7 @@ func TestGateInTheLedger(t *testing.T) {
 			{"deferrals", map[Outcome]float64{Deferred: 0.08}, PhaseHolding, CauseDeferrals, 4},
 			{"many deferrals", map[Outcome]float64{Deferred: 0.3}, PhaseSteppedBack, CauseDeferrals, 3},
 			{"complaints", map[Outcome]float64{Complained: 0.025}, PhaseHolding, CauseComplaints, 4},
-			{"many complaints", map[Outcome]float64{Complained: 0.05}, PhaseSteppedBack, CauseComplaints, 3},
+			{"many complaints", map[Outcome]float64{Complained: 0.1}, PhaseSteppedBack, CauseComplaints, 3},
 			{"blocks", map[Outcome]float64{Blocked: 0.02}, PhaseHolding, CauseBlocks, 4},
 			{"many blocks", map[Outcome]float64{Blocked: 0.1}, PhaseSteppedBack, CauseBlocks, 3},
 			{"others", map[Outcome]float64{Other: 0.08}, PhaseWarming, "", 5},

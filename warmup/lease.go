@@ -80,6 +80,13 @@ func (l *Ledger) lease(p *snapshot, rec *record, a *agreed, n int) {
 		return
 	}
 	caps := p.ladder.caps[a.ramp.pos]
+	for _, s := range rec.Owners { // Owners with another plan and we keep within the smaller caps.
+		for k := range kinds {
+			if s.Plan != p.ladder.print && s.Caps[k] > 0 {
+				caps[k] = min(caps[k], s.Caps[k])
+			}
+		}
+	}
 	left, block := MaxCap, max(minBlock, caps[dayWindow]/blockPart)
 	for k := range kinds {
 		all := []*window{&a.windows[k]}

@@ -205,12 +205,18 @@ func Open(ctx context.Context, cfg Config) (*Ledger, error) {
 		l.log = discard()
 	}
 	gate := cfg.Gate.withDefaults()
+	off := gate
+	off.Off = true
 	reports := make(map[string]bool, len(gate.Reporters))
 	for _, provider := range gate.Reporters {
 		reports[provider] = true
 	}
 	for route, plan := range cfg.Plans {
-		l.ladders[route] = newLadder(route, plan, &gate, reports)
+		g := &gate
+		if strings.HasPrefix(route, totalPrefix) {
+			g = &off
+		}
+		l.ladders[route] = newLadder(route, plan, g, reports)
 	}
 	if l.store == nil {
 		return l, nil

@@ -51,7 +51,9 @@ func (l *Ledger) merge(p *snapshot, rec *record, q ask) (agreed, error) {
 		a.ramp, why = q.edit(a.ramp, at), Evidence{}
 	}
 	a.change = p.ladder.change(Path{rec.Route, rec.Provider}, was, a.ramp, at, why, was.carry.with(all))
-	a.change.Actor = q.actor
+	if a.change.Actor = q.actor; q.edit != nil && a.change.Path != (Path{}) {
+		a.change.Time = q.told
+	}
 	ended := a.ramp.period != before
 	l.lease(p, rec, &a, q.n)
 	if q.n > 0 && a.grant.until == 0 && !a.ramp.paused {
@@ -74,6 +76,9 @@ func (l *Ledger) put(p *snapshot, rec *record, a *agreed) {
 	rec.Seen, rec.Sent = a.at, a.lastSent
 	maps.DeleteFunc(rec.Owners, func(_ string, s share) bool { return s.spent(a.at, a.ramp.period) })
 	mine := share{Session: l.session, Ahead: min(p.outstanding+max(a.promise, p.kept), maxAhead), Outcomes: a.outcomes, Period: a.ramp.period}
+	if a.ramp.pos < p.ladder.top() && l.store != nil {
+		mine.Plan, mine.Caps = p.ladder.print, p.ladder.caps[a.ramp.pos]
+	}
 	if mine.Ahead > 0 {
 		mine.Until = a.at + promiseLife
 	}

@@ -14,11 +14,11 @@ import (
 //  1. Each recipient has a fixed point between 0 and 1, a hash of the salt and the address. The recipients whose point is below the share of
 //     the stage belong to the new arm. So a recipient stays with the new arm once it is there, and the arms are alike in all but the route.
 //  2. Both arms carry mail at the same time. What becomes of it is counted for each arm and stage.
-//  3. The rates of bounces, deferrals, blocks, complaints and late deliveries are compared, stage by stage, and the results added up
+//  3. The rates of bounces, deferrals, blocks, other failures, complaints and late deliveries are compared, stage by stage, and the results added up
 //     (Cochran, Mantel and Haenszel), since both the base rates and the shares change from stage to stage. The probabilities are exact for
 //     small counts.
 //  4. A rate is looked at when the sample of the new arm has grown by a quarter, at most 60 times. If a rate of the new arm is worse by
-//     MinEffect or more, and that is less probable by chance than Alpha divided by 5 rates and 60 looks (Bonferroni), the migration is rolled back:
+//     MinEffect or more, and that is less probable by chance than Alpha divided by 6 rates and 60 looks (Bonferroni), the migration is rolled back:
 //     all mail goes by the control arm until an operator restarts it.
 //  5. After StageTime, and when the new arm had MinSample first attempts in the stage, the next one begins; unless a rate is worse by
 //     MinEffect with a probability below HoldAlpha. Then the migration holds, until a later look finds nothing, or an operator resumes it. It also
@@ -98,6 +98,8 @@ const (
 const (
 	// CauseDelays: too much was delivered late.
 	CauseDelays Cause = "delays"
+	// CauseFailures: too much was refused or put off for other reasons than the recipient's: policy, authentication, TLS, no connection.
+	CauseFailures Cause = "failures"
 	// CauseAllowance: too much of what belongs to the new arm had to go the old way, as a rule since the warm-up of the new one is not that far.
 	CauseAllowance Cause = "allowance"
 )

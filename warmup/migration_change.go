@@ -9,11 +9,12 @@ import (
 
 // ArmCounts is what became of the messages of one arm.
 type ArmCounts struct {
-	// Attempts are the first attempts whose outcome is known; Bounced, Deferred and Blocked are some of them.
+	// Attempts are the first attempts whose outcome is known; Bounced, Deferred, Blocked and Failed are some of them.
 	Attempts int64 `json:"attempts,omitempty"`
 	Bounced  int64 `json:"bounced,omitempty"`
 	Deferred int64 `json:"deferred,omitempty"`
 	Blocked  int64 `json:"blocked,omitempty"`
+	Failed   int64 `json:"failed,omitempty"`
 	// Delivered are the messages that were accepted, at the first attempt or later; Slow are those of them that took longer than SlowAfter.
 	Delivered  int64 `json:"delivered,omitempty"`
 	Slow       int64 `json:"slow,omitempty"`
@@ -44,7 +45,7 @@ const (
 
 // Comparison is one rate of both arms.
 type Comparison struct {
-	// Rate is what is compared: CauseBounces, CauseDeferrals, CauseBlocks, CauseComplaints or CauseDelays.
+	// Rate is what is compared: CauseBounces, CauseDeferrals, CauseBlocks, CauseFailures, CauseComplaints or CauseDelays.
 	Rate Cause `json:"rate"`
 	// New and Control are the messages of both arms in all stages that are compared.
 	New     Proportion `json:"new"`

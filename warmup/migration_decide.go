@@ -5,7 +5,7 @@ const (
 	// maxLooks is the number of looks that share Alpha with each other. At a growth of a quarter they last from 200 messages to 100 million.
 	maxLooks = 60
 	// rates is the number of rates.
-	rates = 5
+	rates = 6
 )
 
 // compare are the rates of both arms, stage by stage and added up. The last stage is left out: what the control arm still carries then is what was
@@ -13,7 +13,7 @@ const (
 func (r *migrationRecord) compare(t MigrationTests) []Comparison {
 	all := make([]Comparison, 0, rates)
 	tables := make([]arm2x2, 0, len(r.Strata))
-	for _, rate := range [rates]Cause{CauseBounces, CauseDeferrals, CauseBlocks, CauseComplaints, CauseDelays} {
+	for _, rate := range [rates]Cause{CauseBounces, CauseDeferrals, CauseBlocks, CauseFailures, CauseComplaints, CauseDelays} {
 		c := Comparison{Rate: rate, Verdict: VerdictFine}
 		tables = tables[:0]
 		for i := range r.Strata {
@@ -54,6 +54,8 @@ func (c *ArmCounts) proportion(rate Cause) Proportion {
 		return Proportion{c.Deferred, c.Attempts}
 	case CauseBlocks:
 		return Proportion{c.Blocked, c.Attempts}
+	case CauseFailures:
+		return Proportion{c.Failed, c.Attempts}
 	case CauseComplaints:
 		return Proportion{min(c.Complained, c.Delivered), c.Delivered}
 	default:

@@ -186,7 +186,7 @@ func (c *ArmCounts) validate() error {
 		}
 	}
 	switch {
-	case max(c.Deferred, c.Blocked) > c.Attempts:
+	case max(c.Deferred, c.Blocked, c.Failed) > c.Attempts:
 		return fmt.Errorf("%d attempts, of which %d deferred, %d blocked", c.Attempts, c.Deferred, c.Blocked)
 	case c.Slow > c.Delivered:
 		return fmt.Errorf("%d delivered, of which %d slow", c.Delivered, c.Slow)
@@ -195,8 +195,8 @@ func (c *ArmCounts) validate() error {
 }
 
 // all are the counts.
-func (c *ArmCounts) all() [8]*int64 {
-	return [...]*int64{&c.Attempts, &c.Bounced, &c.Deferred, &c.Blocked, &c.Delivered, &c.Slow, &c.Complained, &c.Diverted}
+func (c *ArmCounts) all() [9]*int64 {
+	return [...]*int64{&c.Attempts, &c.Bounced, &c.Deferred, &c.Blocked, &c.Delivered, &c.Slow, &c.Complained, &c.Diverted, &c.Failed}
 }
 
 // add adds counts, up to maxTally.

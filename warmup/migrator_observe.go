@@ -59,6 +59,8 @@ func (o MigrationOutcome) counts(slowAfter time.Duration) ArmCounts {
 			c.Deferred = n
 		case Blocked:
 			c.Blocked = n
+		case Failed:
+			c.Failed = n
 		}
 	}
 	return c

@@ -20,6 +20,9 @@ const (
 	Blocked Outcome = "blocked"
 	// Complained: a recipient reported a delivered message as spam.
 	Complained Outcome = "complained"
+	// Failed: refused or put off for any other reason that is not the recipient's: policy, content, authentication, TLS, no connection. A Migrator
+	// compares it; for a Ledger it is Other.
+	Failed Outcome = "failed"
 	// Other: every other outcome.
 	Other Outcome = "other"
 )
@@ -71,7 +74,7 @@ func (c counts) outcomes() Outcomes {
 
 // ObserveAt tells the ledger of n outcomes on a path, at a time: those of first attempts and of retries alike, each once. The stage
 // advances on what is observed as Delivered within the 24 hours of its day; what is observed after them and before the next day begins is
-// not counted. It does not use the store nor wait for it, unless the path is not in memory yet, and needs no reservation. n below 1 does nothing; an unknown
+// not counted, but for complaints. It does not use the store nor wait for it, unless the path is not in memory yet, and needs no reservation. n below 1 does nothing; an unknown
 // outcome counts as Other; on a route without a plan nothing is kept. Safe for concurrent use.
 func (l *Ledger) ObserveAt(now time.Time, p Path, o Outcome, n int) {
 	lad := l.ladders[p.Route]
@@ -104,7 +107,7 @@ func (l *Ledger) ObserveAt(now time.Time, p Path, o Outcome, n int) {
 	if o == Delivered {
 		pt.lastSent = max(pt.lastSent, t)
 	}
-	if pt.ramp.period != 0 && !pt.ramp.over(t) { // What comes after the day is no part of its result.
+	if pt.ramp.period != 0 && (!pt.ramp.over(t) || o == Complained) { // What else comes after the day is no part of its result.
 		pt.outcomes.add(o.index(), n)
 		if o == Blocked {
 			pt.blocked(t, n)
@@ -138,5 +141,5 @@ func (p *path) judge(at int64) finding {
 	if p.ramp.period == 0 || p.ramp.paused || p.ramp.pos >= p.ladder.top() {
 		return finding{}
 	}
-	return p.ladder.gate.judge(p.ramp.carry.with(p.outcomes), p.burst(p.ladder.gate.BlockBurst, at), p.ladder.reports[p.Provider])
+	return p.ladder.gate.judge(p.ramp.carry.with(p.outcomes), int(p.ramp.before), p.burst(p.ladder.gate.BlockBurst, at), p.ladder.reports[p.Provider])
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 )
 
 // ErrWarm is the error of an operator's method for a route without a plan: there is nothing to hold back. The ledger knows no other routes, so it is
@@ -93,7 +94,7 @@ func (l *Ledger) operate(ctx context.Context, what string, p Path, edit func(r r
 	}
 	defer pt.mu.Unlock()
 	actor, _ := ctx.Value(actorKey{}).(string)
-	q := ask{at: pt.seen, edit: edit, actor: actor}
+	q := ask{at: pt.seen, edit: edit, actor: actor, told: unstamp(stamp(time.Now()))}
 	var err error
 	switch {
 	case l.store == nil:
@@ -128,7 +129,7 @@ func (l *Ledger) editRecord(ctx context.Context, p *path, q ask) error {
 			}
 			after, seen = q.edit(before, rec.Seen), rec.Seen
 			change = p.ladder.change(p.Path, before, after, rec.Seen, Evidence{}, counts{})
-			change.Actor = q.actor
+			change.Actor, change.Time = q.actor, q.told
 			rec.setRamp(after, p.ladder)
 			if rec.blankAt(p.ladder, rec.Seen) {
 				return nil, nil

@@ -150,8 +150,18 @@ func (p Plan) EndAt(peak int) (Plan, error) {
 	var stages []Stage
 	for _, s := range p.Stages {
 		if s.Day >= peak {
-			s = s.Caps()
-			stages = append(stages, Stage{Day: peak, Hour: min(s.Hour, peak), Minute: min(s.Minute, s.Hour, peak)})
+			last := Stage{Day: peak, Hour: min(s.Hour, peak)}
+			last.Minute = min(s.Minute, last.Caps().Hour)
+			if n := len(stages); n > 0 { // What is derived of less may be below what was said of the stage before.
+				was, caps := stages[n-1].Caps(), last.Caps()
+				if caps.Hour < was.Hour {
+					last.Hour = min(was.Hour, peak)
+				}
+				if last.Caps().Minute < was.Minute {
+					last.Minute = min(was.Minute, last.Caps().Hour)
+				}
+			}
+			stages = append(stages, last)
 			break
 		}
 		stages = append(stages, s)

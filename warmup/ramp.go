@@ -1,6 +1,8 @@
 package warmup
 
 import (
+	"fmt"
+	"hash/fnv"
 	"math"
 	"time"
 )
@@ -37,7 +39,8 @@ const (
 	PhaseStuck Phase = "stuck"
 	// PhaseCooled: the path was silent for too long and was put back.
 	PhaseCooled Phase = "cooled"
-	// PhaseComplete: the last stage was passed. Everything is allowed, unless the plan has Keep; counting goes on, since an idle path grows cold again.
+	// PhaseComplete: the last stage was passed, or with Plan.Keep reached. Everything is allowed, or with Keep what the last stage says; counting goes on, since an idle
+	// path grows cold again.
 	PhaseComplete Phase = "complete"
 	// PhasePaused: an operator has paused the path.
 	PhasePaused Phase = "paused"
@@ -77,6 +80,7 @@ type ladder struct {
 	every    int64 // the time between two sendings
 	gate     *Gate
 	reports  map[string]bool // the gate's Reporters
+	print    uint64          // of the caps
 }
 
 func newLadder(route string, p Plan, g *Gate, reports map[string]bool) *ladder {
@@ -91,6 +95,9 @@ func newLadder(route string, p Plan, g *Gate, reports map[string]bool) *ladder {
 		s = s.Caps()
 		l.caps[i] = [kinds]int{dayWindow: s.Day, hourWindow: s.Hour, minuteWindow: s.Minute}
 	}
+	sum := fnv.New64a()
+	fmt.Fprint(sum, l.caps)
+	l.print = sum.Sum64()
 	return l
 }
 
@@ -102,17 +109,18 @@ func (l *ladder) dayCap(pos int) int { return l.caps[min(pos, len(l.caps)-1)][da
 
 // ramp is the position of a path on its ladder, shared by all owners. It is a value: next makes the following one.
 type ramp struct {
-	since     int64 // when pos was reached; 0 before the first reservation
+	since     int64 // when pos was reached, or last found to be too much; 0 before the first reservation
 	period    int64 // when the current day in the stage began; 0 between days: the next reservation begins one
 	idleFrom  int64 // the last sending that idleSteps belongs to
 	touched   int64 // when the path was first used after an operator had put it somewhere: silence before that does not count
 	cause     Cause
-	pos       int   // stage from 0, or ladder.top when complete
-	idleSteps int32 // stages taken back since idleFrom
-	tries     int16 // days since the path advanced that did not lead on
-	carry     carry // what was observed on earlier days, too little to judge by
-	back      bool  // the path stepped back for cause
-	fresh     bool  // an operator has put it where it is, and nothing was sent since
+	pos       int    // stage from 0, or ladder.top when complete
+	before    uint32 // delivered on the sending day before
+	idleSteps int16  // stages taken back since idleFrom
+	tries     int8   // days since the path advanced that did not lead on
+	carry     carry  // what was observed on earlier days, too little to judge by
+	back      bool   // the path stepped back for cause
+	fresh     bool   // an operator has put it where it is, and nothing was sent since
 	paused    bool
 }
 
@@ -133,8 +141,10 @@ func (r *ramp) idle(l *ladder, at, lastSent int64) int {
 	return max(0, steps)
 }
 
-// rests says that the path stepped back a short while ago: the next step, if there has to be one, is a day later.
-func (r *ramp) rests(at int64) bool { return r.back && at-r.since < stagePeriod }
+// rests says that the path stepped back a short while ago, or would have: the next step, if there has to be one, is a day later.
+func (r *ramp) rests(at int64) bool {
+	return (r.back || r.pos == 0 && r.told()) && at-r.since < stagePeriod
+}
 
 // over says that the day in the stage is over and waits to be judged.
 func (r *ramp) over(at int64) bool { return r.period != 0 && at-r.period >= stagePeriod }
@@ -159,7 +169,7 @@ func (r ramp) next(l *ladder, provider string, at, lastSent int64, d day) (ramp,
 	if r.period != 0 {
 		f := finding{}
 		if r.pos < l.top() {
-			f = l.gate.judge(r.carry.with(d.outcomes), d.burst, l.reports[provider])
+			f = l.gate.judge(r.carry.with(d.outcomes), int(r.before), d.burst, l.reports[provider])
 		}
 		if f.level == levelBack && !r.rests(at) || r.over(at) {
 			r, why = r.judged(l, at, d, f), f.evidence
@@ -170,7 +180,7 @@ func (r ramp) next(l *ladder, provider string, at, lastSent int64, d day) (ramp,
 		if r.idleFrom != lastSent {
 			r.idleFrom, r.idleSteps = lastSent, 0
 		}
-		r.idleSteps += int32(steps)
+		r.idleSteps += int16(steps)
 		if at-lastSent > idleRestart {
 			steps, r.tries = r.pos, 0
 		}
@@ -186,24 +196,23 @@ func (r ramp) next(l *ladder, provider string, at, lastSent int64, d day) (ramp,
 func (r ramp) judged(l *ladder, at int64, d day, f finding) ramp {
 	was := r.pos
 	r.period = 0
-	r.tries = min(r.tries, math.MaxInt16-1)
+	r.tries = min(r.tries, math.MaxInt8-1)
+	r.before = d.outcomes[Delivered.index()]
 	r.carry = r.carry.and(d.outcomes, l.gate.MinSample)
 	switch {
 	case r.pos >= l.top():
 	case f.level == levelBack:
-		r.cause, r.back, r.tries = f.evidence.Cause, r.pos > 0, r.tries+1
-		if r.pos > 0 {
-			r.pos, r.since = r.pos-1, at
-		}
+		r.cause, r.back, r.tries, r.since = f.evidence.Cause, r.pos > 0, r.tries+1, at
+		r.pos = max(0, r.pos-1)
 	case f.level == levelHold:
 		r.cause, r.back, r.tries = f.evidence.Cause, false, r.tries+1
+	case l.keep && r.pos == l.top()-1: // there is nothing to earn
+		r.cause, r.back, r.tries = "", false, 0
 	case !l.calendar && d.outcomes[Delivered.index()] < uint32(needed(l.caps[r.pos][dayWindow])):
 		if r.cause, r.back = CauseVolume, false; d.scarce {
 			r.tries++
 		}
 	case l.every > stagePeriod && at-r.since < l.every-earlyDay: // more of the same sending
-	case l.keep && r.pos == l.top()-1:
-		r.cause, r.back, r.tries = "", false, 0
 	default:
 		r.pos, r.since, r.cause, r.back, r.tries = r.pos+1, at, "", false, 0
 	}

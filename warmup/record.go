@@ -24,19 +24,20 @@ type record struct {
 	Plan string `json:"plan,omitempty"`
 	Cap  int    `json:"cap"`
 	// Stage is ramp.pos; Complete says that it is the top.
-	Stage     int   `json:"stage"`
-	Complete  bool  `json:"complete,omitempty"`
-	Since     int64 `json:"since,omitempty"`
-	Period    int64 `json:"period,omitempty"`
-	Cause     Cause `json:"cause,omitempty"`
-	Back      bool  `json:"back,omitempty"`
-	Tries     int16 `json:"tries,omitempty"`
-	Carry     carry `json:"carry,omitzero"`
-	Paused    bool  `json:"paused,omitempty"`
-	Fresh     bool  `json:"fresh,omitempty"`
-	Touched   int64 `json:"touched,omitempty"`
-	IdleFrom  int64 `json:"idle_from,omitempty"`
-	IdleSteps int32 `json:"idle_steps,omitempty"`
+	Stage     int    `json:"stage"`
+	Complete  bool   `json:"complete,omitempty"`
+	Since     int64  `json:"since,omitempty"`
+	Period    int64  `json:"period,omitempty"`
+	Cause     Cause  `json:"cause,omitempty"`
+	Back      bool   `json:"back,omitempty"`
+	Tries     int8   `json:"tries,omitempty"`
+	Carry     carry  `json:"carry,omitzero"`
+	Before    uint32 `json:"before,omitempty"`
+	Paused    bool   `json:"paused,omitempty"`
+	Fresh     bool   `json:"fresh,omitempty"`
+	Touched   int64  `json:"touched,omitempty"`
+	IdleFrom  int64  `json:"idle_from,omitempty"`
+	IdleSteps int16  `json:"idle_steps,omitempty"`
 	// Seen is the latest time that any owner acted at; Sent is when any owner last sent. Nanoseconds since 1970, like all times here.
 	Seen int64 `json:"seen"`
 	Sent int64 `json:"sent,omitempty"`
@@ -57,6 +58,9 @@ type share struct {
 	// Outcomes were observed in the day that began at Period.
 	Outcomes counts `json:"outcomes"`
 	Period   int64  `json:"period,omitempty"`
+	// Plan tells the plan of the owner from others, and Caps are those of its stage: owners with another plan keep within them too.
+	Plan uint64     `json:"plan,omitempty"`
+	Caps [kinds]int `json:"caps,omitzero"`
 }
 
 // recordKey is the key of a path in the store.
@@ -202,7 +206,7 @@ func unpackWindow(k kind, pairs []int64) (window, error) {
 // stage whose day cap is no more than what was reached.
 func (r *record) ramp(l *ladder) ramp {
 	m := ramp{pos: r.Stage, since: r.Since, period: r.Period, cause: r.Cause, paused: r.Paused, idleFrom: r.IdleFrom, idleSteps: r.IdleSteps,
-		carry: r.Carry, back: r.Back, tries: r.Tries, fresh: r.Fresh, touched: r.Touched}
+		carry: r.Carry, before: r.Before, back: r.Back, tries: r.Tries, fresh: r.Fresh, touched: r.Touched}
 	if r.Complete == (m.pos >= l.top()) && l.dayCap(m.pos) == r.Cap && m.pos <= l.top() {
 		return m
 	}
@@ -223,6 +227,7 @@ func (r *record) setRamp(m ramp, l *ladder) {
 	r.Stage, r.Complete = m.pos, m.pos >= l.top()
 	r.Since, r.Period, r.Cause, r.Paused = m.since, m.period, m.cause, m.paused
 	r.IdleFrom, r.IdleSteps = m.idleFrom, m.idleSteps
+	r.Before = m.before
 	r.Carry, r.Back, r.Tries, r.Fresh, r.Touched = m.carry, m.back, m.tries, m.fresh, m.touched
 }
 

@@ -51,6 +51,8 @@ type Reservation struct {
 	Cap int
 	// Used is what counts against Cap, outstanding reservations included, and with them this one when OK.
 	Used int
+	// Complete says that the warm-up of the path is complete; with Plan.Keep there is a Cap all the same. Only with OK.
+	Complete bool
 	// Path is the path asked for.
 	Path Path
 	// N is the number of messages asked for.

@@ -72,7 +72,7 @@ func (l *Ledger) decide(p *path, n int, g *grant) (r Reservation, ready bool) {
 		return refuse(ReasonPaused, grant{until: at + int64(time.Minute)}), true
 	}
 	if p.ramp.pos >= p.ladder.top() {
-		return Reservation{OK: true, Used: p.windows[dayWindow].usedAt(dayWindow, at) + p.outstanding + n}, true
+		return Reservation{OK: true, Complete: true, Used: p.windows[dayWindow].usedAt(dayWindow, at) + p.outstanding + n}, true
 	}
 	// An operator may have moved the path in another process, so a refusal is good for as long as a promise.
 	stale := g == nil && l.store != nil && at-p.synced > leaseTerm && l.resting(p) == nil
@@ -84,7 +84,8 @@ func (l *Ledger) decide(p *path, n int, g *grant) (r Reservation, ready bool) {
 		switch {
 		case p.usable() >= n && (g != nil || p.ramp.period != 0):
 			used := p.windows[dayWindow].sum + p.outstanding + n
-			return Reservation{OK: true, Cap: p.ladder.caps[p.ramp.pos][dayWindow], Used: used}, true
+			complete := p.ramp.phase(p.ladder) == PhaseComplete
+			return Reservation{OK: true, Complete: complete, Cap: p.ladder.caps[p.ramp.pos][dayWindow], Used: used}, true
 		case g != nil && g.err != nil:
 			return refuse(ReasonStore, *g), true
 		case g != nil && g.until == 0:

@@ -2,6 +2,7 @@ package warmup
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -114,7 +115,7 @@ func (s *Scenario) check() error {
 		return fault("Migration", "needs Overflow, the route to move from")
 	}
 	if err := s.Volume.check(); err != nil {
-		return fmt.Errorf("Volume.%w", err)
+		return errors.New("Volume." + err.Error())
 	}
 	sum, names := 0.0, map[string]bool{}
 	for i, p := range s.Providers {
@@ -140,7 +141,7 @@ func (s *Scenario) check() error {
 		}
 		routes[r.Name] = true
 		if err := r.Plan.validate(); err != nil {
-			return fmt.Errorf("Routes[%d]: %w", i, err)
+			return errors.New(fmt.Sprintf("Routes[%d]: ", i) + err.Error())
 		}
 	}
 	return nil

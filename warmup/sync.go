@@ -23,7 +23,8 @@ type ask struct {
 	// ahead says that n messages could be had without the store, and are to be had meanwhile.
 	ahead bool
 	edit  func(r ramp, at int64) ramp
-	actor string // who wants it
+	actor string    // who wants it
+	told  time.Time // and when, by the clock: the time of the path is that of its last use
 }
 
 // agreed is what merge works out, before it is known to be on record.

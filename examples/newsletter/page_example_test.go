@@ -170,6 +170,7 @@ func Example_migration() {
 	// bounces: 0 of 0 against 0 of 0, 0.00 points more, p = 1: unknown
 	// deferrals: 0 of 0 against 0 of 0, 0.00 points more, p = 1: unknown
 	// blocks: 0 of 0 against 0 of 0, 0.00 points more, p = 1: unknown
+	// failures: 0 of 0 against 0 of 0, 0.00 points more, p = 1: unknown
 	// complaints: 0 of 0 against 0 of 0, 0.00 points more, p = 1: unknown
 	// delays: 0 of 0 against 0 of 0, 0.00 points more, p = 1: unknown
 }

@@ -43,8 +43,8 @@ func (q *Queue) OwnTime(t time.Time) time.Time {
 
 // kindClock keeps, under leadName, how far the time of a queue in a file is ahead of the clock, in nanoseconds. Without it they are the same.
 const (
-	kindClock Kind = "clock"
-	leadName       = "lead"
+	kindClock Kind   = "clock"
+	leadName  string = "lead"
 )
 
 // maxDrift is how far the clock may be from what is written down of it.
