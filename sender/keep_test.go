@@ -69,3 +69,80 @@ func TestOverflowAfter(t *testing.T) {
 		}
 	})
 }
+
+// TestTheBestWaits: what is kept for a path are the best deliveries of all lanes, also when the better ones come later.
+func TestTheBestWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		inbox, err := sendertest.NewInbox(sendertest.InboxConfig{})
+		w.must(err)
+		for _, domain := range []string{"a.example", "b.example"} {
+			w.mx(domain, sendertest.ServerConfig{Inbox: inbox})
+		}
+		cfg := w.coldAndWarm(warmup.Geometric(24, 1.4, 1000), true)
+		cfg.Providers = oneProvider{}
+		cfg.Streams = []sender.Stream{{Name: "news", OverflowAfter: 10 * time.Hour}}
+		s := w.start(cfg)
+		w.enqueue(s, users(60, "a.example")...)
+		time.Sleep(time.Minute)
+		for _, to := range users(20, "b.example") {
+			m := note(to)
+			m.Priority = 50
+			_, err := s.Enqueue(context.Background(), m)
+			w.must(err)
+		}
+		time.Sleep(12 * time.Hour)
+		over := map[string]int{}
+		for _, m := range inbox.Messages() {
+			if m.Source == coldAddr {
+				over[m.To[0][len(m.To[0])-len("a.example"):]]++
+			}
+		}
+		if over["b.example"] != 20 || over["a.example"] > 4 {
+			t.Errorf("over the cold route: %v", over)
+		}
+		if inbox.Len() != 80 {
+			t.Errorf("%d arrived", inbox.Len())
+		}
+	})
+}
+
+// TestBudgetsAreForgotten: what is remembered for the budget of a signing domain at a provider goes with its mail.
+func TestBudgetsAreForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		cfg := w.config()
+		cfg.Streams = []sender.Stream{{Name: "news", SigningDomain: "young.example"}}
+		cfg.WarmupDomains = map[string]warmup.Plan{"young.example": capped(1)}
+		s := w.start(cfg)
+		for i := range 40 {
+			domain := fmt.Sprintf("d%d.example", i)
+			w.mx(domain, sendertest.ServerConfig{})
+			w.enqueue(s, "one@"+domain)
+		}
+		time.Sleep(time.Hour)
+		if n := len(w.of(sender.EventDelivered)); n != 40 {
+			t.Fatalf("%d delivered", n)
+		}
+		if held := sender.HeldBy(s); held.Paths != 0 || held.Lanes != 0 {
+			t.Errorf("%+v", held)
+		}
+	})
+}
+
+// TestRouteBudgetsWait: OverflowAfter works for the caps of a route as a whole, too.
+func TestRouteBudgetsWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		mx := w.mx("example.com", sendertest.ServerConfig{})
+		cfg := w.coldAndWarm(warmup.Plan{}, true)
+		cfg.Routes[0].WarmupTotal = warmup.Plan{Stages: []warmup.Stage{{Day: 48}}, Keep: true}
+		cfg.Streams = []sender.Stream{{Name: "news", OverflowAfter: 10 * time.Hour}}
+		s := w.start(cfg)
+		w.enqueue(s, users(100, "example.com")...)
+		time.Sleep(12 * time.Hour)
+		if over := bySource(mx.Inbox()); over[coldAddr] < 46 || over[coldAddr] > 48 || over[warmAddr] < 52 {
+			t.Errorf("%v", over)
+		}
+	})
+}

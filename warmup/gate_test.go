@@ -5,8 +5,8 @@ import (
 	"math"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
+	"unsafe"
 )
 
 // TestGate is the table of what rates mean, with the defaults.
@@ -332,23 +332,34 @@ func TestWeekly(t *testing.T) {
 	}
 }
 
-// TestTheClockThatIsSet: a ledger that is given times of time.Now goes by the time that passes, so a clock that is set frees nothing.
+// setAhead is what time.Now returns once the clock was set ahead: the wall clock is another one, the monotonic reading is not.
+func setAhead(t time.Time, by time.Duration) time.Time {
+	*(*uint64)(unsafe.Pointer(&t)) += uint64(by/time.Second) << 30 // the seconds stand above 30 bits of nanoseconds
+	return t
+}
+
+// TestTheClockThatIsSet: a ledger that is given times of time.Now goes by the time that passes, so a clock that is set frees nothing, and ends nothing.
 func TestTheClockThatIsSet(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	for _, by := range []time.Duration{72 * time.Hour, 8000 * time.Hour} {
 		l := mustOpen(t, Config{Plans: plans(flat(10, 10, 10))})
-		if n := send(l, time.Now(), google, 20); n != 10 {
+		now := time.Now()
+		if set := setAhead(now, by); set.Round(0).Sub(now.Round(0)) != by || set.Sub(now) != 0 {
+			t.Fatalf("setAhead is off: %v, %v", set.Round(0).Sub(now.Round(0)), set.Sub(now))
+		}
+		if n := send(l, now, google, 20); n != 10 {
 			t.Fatalf("%d", n)
 		}
-		// What time.Now returns once the clock was set ahead by three days has the same monotonic reading.
-		l.opened = l.opened.Add(0)
-		set := time.Now().Add(time.Minute)
-		if got := l.stamp(set) - stamp(l.opened); got != int64(time.Minute) {
-			t.Errorf("a minute later is %v later", time.Duration(got))
+		before := l.StateAt(now, google)
+		if n := send(l, setAhead(now, by), google, 20); n != 0 {
+			t.Errorf("%d more, since the clock was set", n)
 		}
-		if got := l.stamp(set.Round(0)); got != stamp(set) {
-			t.Error("a time without a monotonic reading is taken as it is")
+		if after := l.StateAt(setAhead(now, by), google); after.Day.Used != 10 || after.Stage != before.Stage {
+			t.Errorf("%v, before %v", after, before)
 		}
-	})
+		if n := send(l, setAhead(now.Add(25*time.Hour), by), google, 5); n != 5 {
+			t.Errorf("%d on the next day", n)
+		}
+	}
 }
 
 // TestOneStepADay: a path that stepped back rests for a day before it does so again, and then it does if it has to.
@@ -387,5 +398,57 @@ func TestStuckNeedsMail(t *testing.T) {
 		if r.phase(l) != want || r.cause != CauseVolume {
 			t.Errorf("scarce %t: %s, %s", scarce, r.phase(l), r.cause)
 		}
+	}
+}
+
+// TestEarlySending: a weekly sending that comes some hours early is the next one all the same; more of the same sending is not.
+func TestEarlySending(t *testing.T) {
+	l := ladderOf(Weekly(100, 0, 5000))
+	for hours, want := range map[int64]int{24: 0, 72: 0, 150: 0, 160: 1, 168: 1} {
+		r := ramp{since: testDay, period: testDay}
+		r, _ = r.next(l, "google", testDay+hours*int64(time.Hour), testDay, delivered(100))
+		if r.pos != want {
+			t.Errorf("after %d hours: stage %d", hours, r.pos+1)
+		}
+	}
+}
+
+// TestComplaintsOfYesterday: complaints count against the mail that they are about, today's and yesterday's, and late ones are not lost.
+func TestComplaintsOfYesterday(t *testing.T) {
+	yahoo := Path{"new", "yahoo"}
+	l := mustOpen(t, Config{Plans: plans(Geometric(5000, 1.4, 50_000))})
+	now := start
+	if n := send(l, now, yahoo, 1); n != 1 {
+		t.Fatal(n)
+	}
+	l.ObserveAt(now, yahoo, Delivered, 4999)
+	now = now.Add(25 * time.Hour)
+	l.CommitAt(now, l.ReserveAt(now, yahoo, 1))
+	l.ObserveAt(now, yahoo, Delivered, 50)
+	l.ObserveAt(now, yahoo, Complained, 3)
+	if st := l.StateAt(now, yahoo); st.Phase != PhaseWarming || st.Stage != 2 {
+		t.Errorf("3 complaints of 5050: %v", st)
+	}
+	weekly := mustOpen(t, Config{Plans: plans(Weekly(1000, 0, 50_000))})
+	now = start
+	weekly.CommitAt(now, weekly.ReserveAt(now, yahoo, 1))
+	weekly.ObserveAt(now, yahoo, Delivered, 1000)
+	weekly.ObserveAt(now.Add(30*time.Hour), yahoo, Complained, 50)
+	now = now.Add(7 * 24 * time.Hour)
+	weekly.CommitAt(now, weekly.ReserveAt(now, yahoo, 1))
+	if st := weekly.StateAt(now, yahoo); st.Stage != 1 || st.Cause != CauseComplaints {
+		t.Errorf("5 %% complained on the second day: %v, %s", st, st.Cause)
+	}
+}
+
+// TestTotalHasNoGate: a sour provider does not hold the route as a whole.
+func TestTotalHasNoGate(t *testing.T) {
+	total := Total("new")
+	l := mustOpen(t, Config{Plans: map[string]Plan{total.Route: Geometric(100, 1.4, 1000)}})
+	l.CommitAt(start, l.ReserveAt(start, total, 1))
+	l.ObserveAt(start, total, Blocked, 500)
+	l.ReserveAt(start.Add(time.Hour), total, 1)
+	if st := l.StateAt(start.Add(time.Hour), total); st.Phase != PhaseWarming {
+		t.Errorf("%v", st)
 	}
 }

@@ -205,3 +205,71 @@ func TestAlreadyWarmAfterSilence(t *testing.T) {
 		t.Errorf("%d went out after a silence", n)
 	}
 }
+
+// TestAPauseStays: placing a paused path does not end its pause, and the change tells when it was made.
+func TestAPauseStays(t *testing.T) {
+	ctx := context.Background()
+	var changes []Change
+	l := mustOpen(t, Config{Plans: plans(flat(10, 10, 10)), Store: NewMemoryStore(), OnChange: func(c Change) { changes = append(changes, c) }})
+	for _, do := range []func() error{
+		func() error { return l.Pause(ctx, google) }, func() error { return l.AlreadyWarm(ctx, google) }, func() error { return l.Reset(ctx, google) },
+	} {
+		if err := do(); err != nil {
+			t.Fatal(err)
+		}
+		if r := l.ReserveAt(start, google, 1); r.OK || r.Reason != ReasonPaused {
+			t.Errorf("%+v", r)
+		}
+	}
+	for _, c := range changes {
+		if age := time.Since(c.Time); age < 0 || age > time.Minute {
+			t.Errorf("%v is told as of %v", c, c.Time)
+		}
+	}
+}
+
+// TestPlansDisagree: of two processes whose plans differ in any cap, the later one keeps within the caps of the other.
+func TestPlansDisagree(t *testing.T) {
+	for _, c := range []struct{ first, second Stage }{
+		{Stage{50, 50, 50}, Stage{100, 100, 100}}, {Stage{100, 10, 10}, Stage{100, 100, 100}}, {Stage{100, 100, 3}, Stage{100, 100, 100}},
+		{Stage{30, 30, 30}, Stage{200, 200, 200}},
+	} {
+		store := NewMemoryStore()
+		a := mustOpen(t, Config{Plans: plans(Plan{Name: "a", Stages: []Stage{c.first}}), Store: store, Owner: "a"})
+		b := mustOpen(t, Config{Plans: plans(Plan{Name: "b", Stages: []Stage{c.second}}), Store: store, Owner: "b"})
+		n := send(a, start, google, 1)
+		for range 40 {
+			n += send(b, start, google, 5)
+			n += send(a, start, google, 1)
+		}
+		if n > c.first.Minute {
+			t.Errorf("%+v and %+v: %d in a minute", c.first, c.second, n)
+		}
+	}
+}
+
+// TestRoomWithin: about as much as RoomWithinAt tells goes out within the time.
+func TestRoomWithin(t *testing.T) {
+	for _, stage := range []Stage{{Day: 100}, {Day: 100, Hour: 100, Minute: 100}, {Day: 5000, Hour: 300}, {Day: 3000, Hour: 500, Minute: 9}} {
+		for _, within := range []time.Duration{time.Hour, 3 * time.Hour, 10 * time.Hour, 24 * time.Hour} {
+			l := mustOpen(t, Config{Plans: plans(Plan{Stages: []Stage{stage}})})
+			if r := l.ReserveAt(start, google, 1); stage.Minute == 0 {
+				l.CommitAt(start, r) // else it stays under way
+			}
+			send(l, start.Add(time.Minute), google, 5) // and some out
+			now := start.Add(2 * time.Minute)
+			told := l.RoomWithinAt(now, google, within)
+			sent, _ := l.spend(google, now, now.Add(within), 100_000)
+			if told < sent*9/10-3 || told > sent*13/10+3 {
+				t.Errorf("%+v within %v: told %d, %d went out", stage, within, told, sent)
+			}
+		}
+	}
+	l := mustOpen(t, Config{Plans: plans(flat(10, 10, 10))})
+	if n := l.RoomWithinAt(start, google, 0); n != 0 {
+		t.Errorf("within no time: %d", n)
+	}
+	if n := l.RoomWithinAt(start, Path{"old", "google"}, time.Hour); n < 1<<40 {
+		t.Errorf("a warm route: %d", n)
+	}
+}
