@@ -90,7 +90,7 @@ func (d *dispatcher) allow(l *lane, p *path, n int, now time.Time) (a allowance,
 		a.n++
 		if b != p {
 			d.forget(b) // unless somebody waits in it
-		} else if key.Route == p.route.Name {
+		} else {
 			p.busy.ranked = res.Cap > 0 && !res.Complete // nothing is scarce on a warm path: streams share it by their weights
 		}
 		if l.warmOnly && b == p && res.Cap > 0 && !res.Complete {

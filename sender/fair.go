@@ -104,5 +104,5 @@ func (q *fairQueue) putBack(l *lane) {
 		copy(t.lanes[1:], t.lanes[:n])
 		t.lanes[0] = l
 	}
-	t.pass -= strideUnit / uint64(l.stream.Weight)
+	t.pass -= min(t.pass, strideUnit/uint64(l.stream.Weight)) // where its rank has changed meanwhile it stands in another queue, and was not served there
 }

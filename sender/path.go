@@ -115,7 +115,11 @@ choosing:
 			if refusedBy(l.first(), r.Name) {
 				continue
 			}
-			o, ok := d.try(l, r, now, over{tier > 0 || slices.Contains(l.stream.pool.overflow, r), closing(l, met), a})
+			by := over{flow: tier > 0 || slices.Contains(l.stream.pool.overflow, r), arm: a}
+			if by.flow {
+				by.why = closing(l, met)
+			}
+			o, ok := d.try(l, r, now, by)
 			if ok {
 				l.waits = l.waits[:0]
 				return o.path

@@ -51,7 +51,9 @@ func TestBudgets(t *testing.T) {
 		cold, young := 0, map[string]int{}
 		for _, e := range w.of(sender.EventDelivered) {
 			if e.Path.Route == "cold" {
-				cold++
+				if cold++; e.Overflow || e.OverflowFor.Reason != "" {
+					t.Errorf("over the cold route it overflowed for %q", e.OverflowFor)
+				}
 			} else if !e.Overflow || e.OverflowFor.Reason != sender.WaitWarmup || !strings.Contains(e.OverflowFor.String(), "day-cap: ") {
 				t.Errorf("it overflowed for %q", e.OverflowFor)
 			}
