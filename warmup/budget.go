@@ -37,12 +37,7 @@ func (l *Ledger) RoomWithinAt(now time.Time, p Path, within time.Duration) int {
 	if lad == nil {
 		return math.MaxInt
 	}
-	l.mu.RLock()
-	pt := l.paths[p]
-	l.mu.RUnlock()
-	if pt == nil {
-		pt = l.newPath(p, lad)
-	}
+	pt := l.look(p, lad)
 	pt.mu.Lock()
 	defer pt.mu.Unlock()
 	at := max(l.stamp(now), pt.seen)
@@ -75,12 +70,7 @@ func (l *Ledger) RoomAt(now time.Time, p Path) Room {
 	if lad == nil {
 		return Room{N: math.MaxInt}
 	}
-	l.mu.RLock()
-	pt := l.paths[p]
-	l.mu.RUnlock()
-	if pt == nil {
-		pt = l.newPath(p, lad)
-	}
+	pt := l.look(p, lad)
 	pt.mu.Lock()
 	defer pt.mu.Unlock()
 	at := max(l.stamp(now), pt.seen)

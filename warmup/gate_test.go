@@ -296,6 +296,14 @@ func TestKeep(t *testing.T) {
 	if st := s.at(google); st.Phase != PhaseComplete || st.Day.Cap != 100 {
 		t.Errorf("%v", st)
 	}
+	// Declared warm, it is so at once, also for those who ask before they send over it.
+	yahoo := Path{"new", "yahoo"}
+	if err := s.ledgers[0].AlreadyWarm(context.Background(), yahoo); err != nil {
+		t.Fatal(err)
+	}
+	if r := s.ledgers[0].ReserveAt(s.now, yahoo, 1); !r.OK || !r.Complete || r.Cap != 100 {
+		t.Errorf("%+v", r)
+	}
 }
 
 // TestWeekly: a weekly plan advances once a week, also when a sending takes three days, and weeks are no silence; a daily one goes back each time.

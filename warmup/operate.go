@@ -20,12 +20,12 @@ func WithActor(ctx context.Context, name string) context.Context {
 	return context.WithValue(ctx, actorKey{}, name)
 }
 
-// The methods for operators. Each is safe while mail is sent, and in several processes: when it returns nil the change is on record; other processes on the
-// same store obey it when they lease the next block, within ten minutes. What is outstanding stays allowed. The error is
-// ErrWarm, ErrClosed, or of the store: then the change may or may not be on record. Safe for concurrent use.
-
 // Pause makes the ledger refuse every reservation on a path (ReasonPaused) until Resume, over restarts too. The path keeps its stage
 // meanwhile; the pause is judged as idle time when it ends. To pause a paused path changes nothing.
+//
+// Like all methods for operators it may be called while mail is sent, and in several processes: when it returns nil the change is on record; other processes on
+// the same store obey it when they lease the next block, within ten minutes. What is outstanding stays allowed. The error is ErrWarm, ErrClosed, or of the store:
+// then the change may or may not be on record. Safe for concurrent use.
 func (l *Ledger) Pause(ctx context.Context, p Path) error {
 	return l.operate(ctx, "pause", p, func(r ramp, _ int64) ramp { r.paused = true; return r })
 }
@@ -36,7 +36,7 @@ func (l *Ledger) Resume(ctx context.Context, p Path) error {
 }
 
 // AlreadyWarm completes the warm-up of a path: it carries the host's full volume already, as that of an address that was used before. It grows cold
-// again like any other when it is idle.
+// again like any other when it is idle. It is like Pause in all else.
 func (l *Ledger) AlreadyWarm(ctx context.Context, p Path) error {
 	return l.place(ctx, "declare warm", p, func(lad *ladder) (int, error) {
 		if lad.keep {
@@ -47,7 +47,7 @@ func (l *Ledger) AlreadyWarm(ctx context.Context, p Path) error {
 }
 
 // SetStage puts a path at the beginning of a stage, counted from 1. What was sent before still counts in the windows. A stage that the plan does not have is an error
-// that says so.
+// that says so. It is like Pause in all else.
 func (l *Ledger) SetStage(ctx context.Context, p Path, stage int) error {
 	return l.place(ctx, "set stage of", p, func(lad *ladder) (int, error) {
 		if stage < 1 || stage > lad.top() {
@@ -57,7 +57,7 @@ func (l *Ledger) SetStage(ctx context.Context, p Path, stage int) error {
 	})
 }
 
-// Reset puts a path at the start of its plan. What was sent before still counts in the windows.
+// Reset puts a path at the start of its plan. What was sent before still counts in the windows. It is like Pause in all else.
 func (l *Ledger) Reset(ctx context.Context, p Path) error {
 	return l.place(ctx, "reset", p, func(*ladder) (int, error) { return 0, nil })
 }

@@ -271,7 +271,7 @@ func (r *ramp) phase(l *ladder) Phase {
 	switch {
 	case r.paused:
 		return PhasePaused
-	case r.pos >= l.top(), l.keep && r.pos == l.top()-1 && r.cause == "":
+	case r.pos >= l.top(), l.keep && r.pos == l.top()-1 && (r.cause == "" || r.cause == CauseOperator):
 		return PhaseComplete
 	case r.tries >= stuckDays:
 		return PhaseStuck

@@ -57,13 +57,17 @@ func (l *Ledger) StateAt(now time.Time, p Path) State {
 	if lad == nil {
 		return State{Path: p, Phase: PhaseWarm}
 	}
+	return l.look(p, lad).state(l.stamp(now))
+}
+
+// look is the state of a path in memory, or of one that nothing is known of, which is not kept.
+func (l *Ledger) look(p Path, lad *ladder) *path {
 	l.mu.RLock()
-	pt := l.paths[p]
-	l.mu.RUnlock()
-	if pt == nil {
-		pt = l.newPath(p, lad)
+	defer l.mu.RUnlock()
+	if pt := l.paths[p]; pt != nil {
+		return pt
 	}
-	return pt.state(l.stamp(now))
+	return l.newPath(p, lad)
 }
 
 // StatesAt are the states of all paths in memory at a time, sorted by route and provider. It changes nothing and does not use the store.
