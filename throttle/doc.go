@@ -39,14 +39,32 @@
 //
 //	 1. rate-limited stops the path for 10 minutes, or as long as the reply asked for. Then it resumes with one connection,
 //	    and each success allows one more up to the limit. The same again while it ramps stops it for twice as long as before,
-//	    up to 4 hours. (Google, "Email sender guidelines", reply 4.7.28.)
+//	    up to 4 hours. (Google, "Email sender guidelines", reply 4.7.28.) The message rate is halved as well, from what was really sent (below).
 //	 2. blocked suspends the path for 2 hours when 5 came within an hour, or 2 within an hour with no success between them.
-//	    It ends as gradually. (KumoMTA's production shaping rules suspend for 2 hours after 2 to 5 replies in an hour.)
-//	 3. too-many-connections lowers the connections allowed to one fewer than are open; each hour gives one back. When there
+//	    It ends as gradually. The first one is a warning. (KumoMTA's production shaping rules suspend for 2 hours after 2 to 5 replies in an hour.)
+//	 3. too-many-connections lowers the connections allowed to one fewer than are open (below). When there
 //	    was only one, the path stops for a minute, doubling up to half an hour.
-//	 4. too-many-messages lowers the messages per connection for a day.
-//	 5. network-failure, 20 times without anything else between, stops the path for 5 minutes, doubling up to half an hour.
-//	 6. greylisted and other change nothing; nor does success while the path is open, but for ending a row of failures.
+//	 4. too-many-messages lowers the messages per connection for a day, and too-many-recipients the recipients of a transaction: to the number that the
+//	    receiver took, if that is known, else to half.
+//	 5. closed, twice within an hour after the same number of messages, lowers the messages per connection to that number. (Yahoo, sender hub FAQ: connections
+//	    are closed without an error after an unpublished number of messages.)
+//	 6. network-failure, 20 times without anything else between, stops the path for 5 minutes, doubling up to half an hour. While other connections
+//	    of the path work, it is also a sign that they are one too many (au resets connections above its limit).
+//	 7. greylisted and other change nothing; nor does success while the path is open and nothing is lowered, but for ending rows of failures.
+//
+// # What is learnt
+//
+// Limits that were lowered come back by themselves, slowly, and no limit holds mail for ever: all have a floor (Backoff.MinConnections, MinMessageRate).
+//
+//  1. Connections: one fewer than were open when one was refused for their number. A failure that may have another reason takes one away
+//     by concurrency feedback of 1/N with hysteresis (Postfix, SCHEDULER_README), once a minute at most. One is given back when as many messages were accepted
+//     as connections are allowed, and 10 minutes have passed since the last change; when the receiver refuses it, the next try comes after twice the time, up to 4 hours.
+//  2. Message rate: half of what was accepted in the last minutes, if that was 10 messages at least, once a minute at most. Mail that is accepted raises it, each
+//     minute by a sixtieth of the rate that was too much, and beyond that by a thirtieth of itself.
+//  3. The same where a fifth of an hour's messages, of 100 at least, was put off or refused for our reputation or rate, whether or not that stopped the path. A twentieth
+//     is a warning.
+//
+// Config.OnChange is told of each stop, lowered limit and warning.
 //
 // While a path is stopped, further signals come from messages that were already under way: they never lengthen the stop,
 // unless a reply asks for a longer wait, or blocks suspend a path that was only backing off.

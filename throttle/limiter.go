@@ -81,13 +81,12 @@ type Config struct {
 	Limits map[string]Limits
 	// Paths replaces the limits of one path, before Limits. Defaults to none.
 	Paths map[Path]Limits
-	// RouteConnections caps the connections open over a route to all providers. Defaults to no cap.
-	RouteConnections map[string]int
-	// ProviderConnections caps the connections open to a provider over all routes. Its names are checked as those of Limits.
-	// Defaults to no cap.
-	ProviderConnections map[string]int
-	// Connections caps all open connections. Defaults to 0: no cap.
-	Connections int
+	// Routes caps what goes over a route to all providers. Defaults to no caps.
+	Routes map[string]Cap
+	// Providers caps what goes to a provider over all routes. Its names are checked as those of Limits. Defaults to no caps.
+	Providers map[string]Cap
+	// Process caps everything. Defaults to no cap.
+	Process Cap
 	// Backoff tunes the reactions to signals. Defaults as its fields say.
 	Backoff Backoff
 	// MaxPaths is the most paths remembered. Those with open connections, a running stop or a rate that is used up may exceed
@@ -97,7 +96,10 @@ type Config struct {
 	// Idle is how long an unused path is remembered, with what it has learnt. Only open connections, a running stop and a
 	// rate that is used up are remembered longer. Defaults to 24 hours.
 	Idle time.Duration
-	// Logger is told when a path stops and when it is open again. Defaults to none.
+	// OnChange is told of every Change, by the call of ObserveAt that made it, before that returns and without any lock held: it must not block, and may be
+	// called concurrently. Defaults to none.
+	OnChange func(Change)
+	// Logger is told of the same. Defaults to none.
 	Logger *slog.Logger
 }
 
@@ -110,17 +112,12 @@ type Config struct {
 type Limiter struct {
 	config  Config
 	logger  *slog.Logger
-	process *connectionCap
+	process *capacity
 	// routes and providers have only what is configured, so they are bounded.
-	routes, providers map[string]*connectionCap
+	routes, providers map[string]*capacity
 
 	mu    sync.Mutex // Guards everything in the paths and the caps, and every call of paths.
 	paths *keyed.Map[Path, *path]
-}
-
-// connectionCap counts the connections of several paths. A nil one has no cap.
-type connectionCap struct {
-	open, most int
 }
 
 // clockSlack is how far behind the latest time a caller may be for its clock to count as the same.
@@ -148,9 +145,9 @@ func New(config Config) (*Limiter, error) {
 	l := &Limiter{
 		config:    config,
 		logger:    config.Logger,
-		process:   &connectionCap{most: config.Connections},
-		routes:    caps(config.RouteConnections),
-		providers: caps(config.ProviderConnections),
+		process:   newCapacity(config.Process),
+		routes:    caps(config.Routes),
+		providers: caps(config.Providers),
 	}
 	if l.logger == nil {
 		l.logger = slog.New(slog.DiscardHandler)
@@ -169,7 +166,6 @@ func (c *Config) validate() error {
 		name  string
 		value int64
 	}{
-		{"Connections", int64(c.Connections)},
 		{"MaxPaths", int64(c.MaxPaths)},
 		{"Idle", int64(c.Idle)},
 	} {
@@ -191,19 +187,29 @@ func (c *Config) validate() error {
 			return within(fmt.Sprintf("Paths[%s]", p), err)
 		}
 	}
-	for route, most := range c.RouteConnections {
-		if most <= 0 {
-			return invalid(fmt.Sprintf("RouteConnections[%q]", route), "%d is not positive; leave it out for no cap", most)
+	for route, most := range c.Routes {
+		name := fmt.Sprintf("Routes[%q]", route)
+		if err := most.validate(); err != nil {
+			return within(name, err)
+		}
+		if most == (Cap{}) {
+			return invalid(name, "caps nothing; leave it out")
 		}
 	}
-	for provider, most := range c.ProviderConnections {
-		name := fmt.Sprintf("ProviderConnections[%q]", provider)
+	for provider, most := range c.Providers {
+		name := fmt.Sprintf("Providers[%q]", provider)
 		if err := c.checkProvider(name, provider); err != nil {
 			return err
 		}
-		if most <= 0 {
-			return invalid(name, "%d is not positive; leave it out for no cap", most)
+		if err := most.validate(); err != nil {
+			return within(name, err)
 		}
+		if most == (Cap{}) {
+			return invalid(name, "caps nothing; leave it out")
+		}
+	}
+	if err := c.Process.validate(); err != nil {
+		return within("Process", err)
 	}
 	if err := c.Backoff.validate(); err != nil {
 		return within("Backoff", err)
@@ -219,10 +225,10 @@ func (c *Config) checkProvider(field, provider string) error {
 	return nil
 }
 
-func caps(config map[string]int) map[string]*connectionCap {
-	m := make(map[string]*connectionCap, len(config))
+func caps(config map[string]Cap) map[string]*capacity {
+	m := make(map[string]*capacity, len(config))
 	for name, most := range config {
-		m[name] = &connectionCap{most: most}
+		m[name] = newCapacity(most)
 	}
 	return m
 }
@@ -255,7 +261,7 @@ func (l *Limiter) AcquireAt(now time.Time, key Path, t Token) Decision {
 	case p.cause != "" && p.open > d.Limits.Connections:
 		d.Reason = ReasonConnections
 	default:
-		if d.Until, d.OK = p.messages.take(now); !d.OK {
+		if d.Until, d.OK = p.takeMessage(now, l.process); !d.OK {
 			d.Reason = ReasonMessageRate
 		}
 	}
@@ -274,7 +280,7 @@ func (l *Limiter) ReleaseAt(now time.Time, key Path, t Token) {
 	now = p.clock(now)
 	switch t {
 	case TokenMessage:
-		p.messages.give(now)
+		p.giveMessage(now, 5, l.process)
 	case TokenConnection, TokenUnopened:
 		if p.open == 0 {
 			return
@@ -292,14 +298,6 @@ func (l *Limiter) count(p *path, by int) {
 	p.route.add(by)
 	p.provider.add(by)
 	l.process.add(by)
-}
-
-func (c *connectionCap) full() bool { return c != nil && c.most > 0 && c.open >= c.most }
-
-func (c *connectionCap) add(by int) {
-	if c != nil {
-		c.open += by
-	}
 }
 
 // path finds or makes the state of a path. The Limiter is locked.

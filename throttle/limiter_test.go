@@ -59,10 +59,10 @@ func TestConnections(t *testing.T) {
 
 func TestCaps(t *testing.T) {
 	l := with(t, Limits{}, Config{
-		Connections:         4,
-		RouteConnections:    map[string]int{"a": 2},
-		ProviderConnections: map[string]int{"google": 1},
-		Limits:              map[string]Limits{"google": {}},
+		Process:   Cap{Connections: 4},
+		Routes:    map[string]Cap{"a": {Connections: 2}},
+		Providers: map[string]Cap{"google": {Connections: 1}},
+		Limits:    map[string]Limits{"google": {}},
 	})
 	for _, c := range []struct {
 		path Path
@@ -162,16 +162,25 @@ func TestLimitsOf(t *testing.T) {
 func TestNewRefuses(t *testing.T) {
 	bad := Limits{Recipients: -1}
 	for want, config := range map[string]Config{
-		`Config.Connections: `:                                        {Connections: -1},
+		`Config.Process.Connections: `:                                {Process: Cap{Connections: -1}},
 		`Config.MaxPaths: `:                                           {MaxPaths: -1},
 		`Config.Idle: `:                                               {Idle: -1},
 		`Config.Limits["gogle"]: can never match`:                     {Limits: map[string]Limits{"gogle": {}}},
 		`Config.Limits["Example.com"]: can never match`:               {Limits: map[string]Limits{"Example.com": {}}},
 		`Config.Limits["google"].Recipients: `:                        {Limits: map[string]Limits{"google": bad}},
 		`Config.Paths[mta1/google].Recipients: `:                      {Paths: map[Path]Limits{{"mta1", "google"}: bad}},
-		`Config.RouteConnections["mta1"]: 0`:                          {RouteConnections: map[string]int{"mta1": 0}},
-		`Config.ProviderConnections["google"]: -2`:                    {ProviderConnections: map[string]int{"google": -2}},
-		`Config.ProviderConnections["x"]: can never match`:            {ProviderConnections: map[string]int{"x": 1}},
+		`Config.Process.MessageRate: `:                                {Process: Cap{MessageRate: Rate{N: -1}}},
+		`Config.Routes["mta1"]: caps nothing`:                         {Routes: map[string]Cap{"mta1": {}}},
+		`Config.Routes["mta1"].Connections: -1`:                       {Routes: map[string]Cap{"mta1": {Connections: -1}}},
+		`Config.Providers["google"].Connections: -2`:                  {Providers: map[string]Cap{"google": {Connections: -2}}},
+		`Config.Providers["google"]: caps nothing`:                    {Providers: map[string]Cap{"google": {}}},
+		`Config.Providers["x"]: can never match`:                      {Providers: map[string]Cap{"x": {Connections: 1}}},
+		`Config.Backoff.MinConnections: -1`:                           {Backoff: Backoff{MinConnections: -1}},
+		`Config.Backoff.MinMessageRate: `:                             {Backoff: Backoff{MinMessageRate: Rate{N: 1}}},
+		`Config.Backoff.MinSample: `:                                  {Backoff: Backoff{MinSample: maxSample + 1}},
+		`Config.Backoff.RaiseAfter: `:                                 {Backoff: Backoff{RaiseAfter: -1}},
+		`Config.Backoff.MaxRaiseAfter: 1m0s is less than RaiseAfter`:  {Backoff: Backoff{MaxRaiseAfter: time.Minute}},
+		`Config.Backoff.DeferredShare: `:                              {Backoff: Backoff{DeferredShare: 1.5}},
 		`Config.Backoff.RateLimited: 5h0m0s is more than Max, 4h0m0s`: {Backoff: Backoff{RateLimited: 5 * time.Hour}},
 		`Config.Backoff.Blocked: 2h0m0s is more than Max, 1h0m0s`:     {Backoff: Backoff{Blocked: 2 * time.Hour, Max: time.Hour}},
 		`Config.Backoff.Max: -1ns is negative`:                        {Backoff: Backoff{Max: -1}},
@@ -299,21 +308,16 @@ func TestForgettingLearnt(t *testing.T) {
 	}
 
 	// What was learnt is worth nothing any more when its time has passed, though the path was used.
-	l = with(t, Limits{Connections: 10}, Config{MaxPaths: 2})
-	for range 3 {
-		l.AcquireAt(start, crowded, TokenConnection)
+	l = with(t, Limits{MessagesPerConnection: 10}, Config{MaxPaths: 2, Idle: 48 * time.Hour})
+	l.ObserveAt(start, lowered, Signal{Kind: SignalTooManyMessages, Messages: 3})
+	l.ObserveAt(start.Add(time.Hour), lowered, Signal{Kind: SignalOther})
+	flood(start.Add(23 * time.Hour))
+	if s := has(start.Add(23*time.Hour), lowered); s == nil || s.Limits.MessagesPerConnection != 3 {
+		t.Errorf("lowered: %+v", s)
 	}
-	l.ObserveAt(start, crowded, Signal{Kind: SignalTooManyConnections})
-	for range 3 {
-		l.ReleaseAt(start, crowded, TokenConnection)
-	}
-	flood(start.Add(59 * time.Minute))
-	if s := has(start.Add(59*time.Minute), crowded); s == nil || s.Limits.Connections != 2 {
-		t.Errorf("crowded: %+v", s)
-	}
-	flood(start.Add(time.Hour))
-	if s := has(start.Add(time.Hour), crowded); s != nil {
-		t.Errorf("crowded is kept though its ceiling is gone: %+v", s)
+	flood(start.Add(24 * time.Hour))
+	if s := has(start.Add(24*time.Hour), lowered); s != nil {
+		t.Errorf("lowered is kept though what it learnt is gone: %+v", s)
 	}
 }
 
@@ -346,7 +350,7 @@ func TestClockSetBack(t *testing.T) {
 }
 
 func TestLimiterConcurrent(t *testing.T) {
-	l := with(t, Limits{Connections: 3}, Config{Connections: 5, MaxPaths: 2})
+	l := with(t, Limits{Connections: 3}, Config{Process: Cap{Connections: 5}, MaxPaths: 2})
 	var wg sync.WaitGroup
 	for w := range 8 {
 		wg.Go(func() {

@@ -11,32 +11,20 @@ type path struct {
 	seen time.Time
 	// cause is the signal that stopped the path, empty when it is open. The stop lasts to until (which stays when the path
 	// is open again). From then on the path ramps: allowed connections, and open again when they reach goal.
-	cause         SignalKind
-	until         time.Time
-	allowed, goal int
-	// What was learnt. ceiling is the most connections as of ceilingAt; 0 means none. It rises with time, and is gone at
-	// ceilingTop, as many as were open when the receiver first refused one. perConnection is the most messages of a
-	// connection as of perConnectionAt; 0 means none.
-	ceiling, ceilingTop int
-	perConnection       int
-	messages, connects  bucket
-	route, provider     *connectionCap
+	cause              SignalKind
+	until              time.Time
+	allowed, goal      int
+	learnt             *learnt // nil: nothing
+	messages, connects bucket
+	route, provider    *capacity
 
-	ceilingAt, perConnectionAt time.Time
 	// The stop began at began and was meant to take length.
 	began  time.Time
 	length time.Duration
-	// The rows and windows that lead to a stop: blocks are the times of the latest blocks, the oldest first; blockRow and
-	// networkRow count what came without a success, or without any reply, between.
-	blocks               []time.Time
-	blockRow, networkRow int
+	// networkRow counts failures of the network without any reply between.
+	networkRow int
+	tally      tally
 }
-
-// How fast lowered limits come back.
-const (
-	ceilingStep       = time.Hour      // one connection more
-	perConnectionHold = 24 * time.Hour // the configured number again
-)
 
 // clock takes note of the time and returns the one to use: never before an earlier one, unless the clock was set back.
 func (p *path) clock(now time.Time) time.Time {
@@ -62,14 +50,13 @@ func (p *path) shift(now time.Time, by time.Duration) {
 	p.messages, p.connects = bucket{}, bucket{}
 	p.messages.start(now, p.limits.MessageRate, 0)
 	p.connects.start(now, p.limits.ConnectRate, 0)
-	times := []*time.Time{&p.began, &p.until, &p.ceilingAt, &p.perConnectionAt}
-	for i := range p.blocks {
-		times = append(times, &p.blocks[i])
-	}
-	for _, t := range times {
+	for _, t := range []*time.Time{&p.began, &p.until} {
 		if !t.IsZero() {
 			*t = t.Add(by)
 		}
+	}
+	if p.learnt != nil {
+		p.learnt.shift(by)
 	}
 }
 
@@ -79,33 +66,73 @@ func (p *path) live(now time.Time, idle time.Duration) bool {
 	if p.open > 0 || now.Before(p.until) || p.messages.tokens(now) < 1 || p.connects.tokens(now) < 1 {
 		return true
 	}
-	if p.cause == "" && p.ceiling == 0 && p.perConnection == 0 || now.Sub(p.seen) >= idle {
+	if now.Sub(p.seen) >= idle {
 		return false
 	}
-	p.effective(now) // forgets what was learnt too long ago
-	return p.cause != "" || p.ceiling > 0 || p.perConnection > 0
+	return p.cause != "" || p.learnt != nil && !p.learnt.empty(now)
 }
 
 // effective are the limits as lowered by signals.
 func (p *path) effective(now time.Time) Limits {
 	l := p.limits
-	if p.ceiling > 0 {
-		ceiling := p.ceiling + int(now.Sub(p.ceilingAt)/ceilingStep)
-		if ceiling >= p.ceilingTop {
-			p.ceiling = 0
-		} else {
-			l.Connections = tighter(l.Connections, ceiling)
-		}
-	}
-	if p.perConnection > 0 {
-		if now.Sub(p.perConnectionAt) >= perConnectionHold {
-			p.perConnection = 0
-		} else {
-			l.MessagesPerConnection = tighter(l.MessagesPerConnection, p.perConnection)
-		}
+	if p.learnt != nil {
+		p.learnt.lower(now, &l)
 	}
 	if p.cause != "" {
 		l.Connections = tighter(l.Connections, max(1, p.allowed))
 	}
 	return l
+}
+
+// lessons is where the path keeps what it learns.
+func (p *path) lessons() *learnt {
+	if p.learnt == nil {
+		p.learnt = &learnt{}
+	}
+	return p.learnt
+}
+
+// takeMessage takes a message token from all that limits them, or from none.
+func (p *path) takeMessage(now time.Time, process *capacity) (until time.Time, ok bool) {
+	if p.learnt != nil {
+		if until, ok = p.learnt.take(now); !ok {
+			return until, false
+		}
+	}
+	if until, ok = p.messages.take(now); !ok {
+		p.giveMessage(now, 1, process)
+		return until, false
+	}
+	if until, ok = p.route.take(now); !ok {
+		p.giveMessage(now, 2, process)
+		return until, false
+	}
+	if until, ok = p.provider.take(now); !ok {
+		p.giveMessage(now, 3, process)
+		return until, false
+	}
+	if until, ok = process.take(now); !ok {
+		p.giveMessage(now, 4, process)
+		return until, false
+	}
+	return time.Time{}, true
+}
+
+// giveMessage gives a message token back to the first n of those that takeMessage takes from.
+func (p *path) giveMessage(now time.Time, n int, process *capacity) {
+	if n > 0 && p.learnt != nil {
+		p.learnt.give()
+	}
+	if n > 1 {
+		p.messages.give(now)
+	}
+	if n > 2 {
+		p.route.give(now)
+	}
+	if n > 3 {
+		p.provider.give(now)
+	}
+	if n > 4 {
+		process.give(now)
+	}
 }

@@ -12,10 +12,10 @@ func TestLimiterProperties(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		limits := drawLimits(t)
 		config := Config{
-			Connections:      rapid.IntRange(0, 6).Draw(t, "process cap"),
-			RouteConnections: map[string]int{"a": rapid.IntRange(1, 4).Draw(t, "route cap")},
-			MaxPaths:         rapid.IntRange(1, 4).Draw(t, "max paths"),
-			Idle:             time.Duration(rapid.IntRange(1, 100).Draw(t, "idle")) * time.Minute,
+			Process:  Cap{Connections: rapid.IntRange(0, 6).Draw(t, "process cap")},
+			Routes:   map[string]Cap{"a": {Connections: rapid.IntRange(1, 4).Draw(t, "route cap")}},
+			MaxPaths: rapid.IntRange(1, 4).Draw(t, "max paths"),
+			Idle:     time.Duration(rapid.IntRange(1, 100).Draw(t, "idle")) * time.Minute,
 		}
 		table, err := NewTable(TableConfig{Default: &limits})
 		if err != nil {
@@ -55,11 +55,11 @@ func TestLimiterProperties(t *testing.T) {
 				if d.Limits.Connections > 0 && d.OK && open[p] > d.Limits.Connections || limits.Connections > 0 && open[p] > limits.Connections {
 					t.Fatalf("%d connections, limits %+v", open[p], d.Limits)
 				}
-				if most := config.RouteConnections["a"]; route("a") > most {
+				if most := config.Routes["a"].Connections; route("a") > most {
 					t.Fatalf("%d connections over the route, cap %d", route("a"), most)
 				}
-				if n := route("a") + route("b"); config.Connections > 0 && n > config.Connections {
-					t.Fatalf("%d connections, cap %d", n, config.Connections)
+				if n := route("a") + route("b"); config.Process.Connections > 0 && n > config.Process.Connections {
+					t.Fatalf("%d connections, cap %d", n, config.Process.Connections)
 				}
 			case 2:
 				d := l.AcquireAt(now, p, TokenMessage)

@@ -1,9 +1,6 @@
 package throttle
 
-import (
-	"log/slog"
-	"time"
-)
+import "time"
 
 // SignalKind is what a receiver did, as far as the pace of sending is concerned.
 type SignalKind string
@@ -20,7 +17,11 @@ const (
 	SignalTooManyConnections SignalKind = "too-many-connections"
 	// SignalTooManyMessages: it takes no more messages over this connection.
 	SignalTooManyMessages SignalKind = "too-many-messages"
-	// SignalNetworkFailure: no connection came about, or it broke off without a reply.
+	// SignalTooManyRecipients: it takes no more recipients in this transaction.
+	SignalTooManyRecipients SignalKind = "too-many-recipients"
+	// SignalClosed: it had closed the connection without a word when the next message was due, shortly after the one before.
+	SignalClosed SignalKind = "closed"
+	// SignalNetworkFailure: no connection came about, or it broke off without a reply, or the receiver was too busy to greet.
 	SignalNetworkFailure SignalKind = "network-failure"
 	// SignalGreylisted: try again later from the same address. No penalty.
 	SignalGreylisted SignalKind = "greylisted"
@@ -32,7 +33,7 @@ const (
 func SignalKinds() []SignalKind {
 	return []SignalKind{
 		SignalSuccess, SignalRateLimited, SignalBlocked, SignalTooManyConnections,
-		SignalTooManyMessages, SignalNetworkFailure, SignalGreylisted, SignalOther,
+		SignalTooManyMessages, SignalTooManyRecipients, SignalClosed, SignalNetworkFailure, SignalGreylisted, SignalOther,
 	}
 }
 
@@ -53,11 +54,16 @@ type Signal struct {
 	// Began is when the attempt began: a signal of an attempt that began before the last stop ended tells nothing new. The
 	// zero time: after it.
 	Began time.Time
-	// Messages, with SignalTooManyMessages, is how many messages the connection had taken; 0 when unknown.
+	// Messages, with SignalTooManyMessages and SignalClosed, is how many messages the connection had taken; 0 when unknown.
 	Messages int
+	// Recipients, with SignalTooManyRecipients, is how many recipients the transaction had; 0 when unknown.
+	Recipients int
+	// Code and Text are the receiver's reply: the basic code and the lines without codes. Empty where there was none, and where our own side made it up.
+	Code int
+	Text string
 }
 
-// Backoff tunes the reactions to signals.
+// Backoff tunes the reactions to signals, and bounds them.
 type Backoff struct {
 	// RateLimited is how long a rate limit stops a path at first. Not negative, at most Max. Defaults to 10 minutes (Google,
 	// "Email sender guidelines"), or Max if that is less.
@@ -76,6 +82,16 @@ type Backoff struct {
 	FailuresInRow int
 	// Max is the longest stop, whatever doubles or is asked for. Not negative. Defaults to 4 hours.
 	Max time.Duration
+	// MinConnections and MinMessageRate are what limits are never lowered below; a stop comes in spite of them. Defaults to 1 connection and 1 message a minute.
+	MinConnections int
+	MinMessageRate Rate
+	// RaiseAfter is how long a lowered limit of connections stands before one more is tried, and MaxRaiseAfter what that doubles to while the receiver refuses it. Not
+	// negative, at most 7 days. Defaults to 10 minutes and 4 hours, or the greater of the two.
+	RaiseAfter, MaxRaiseAfter time.Duration
+	// DeferredShare halves the message rate when as large a share of an hour's messages was put off or refused for our reputation or rate, and a quarter of it
+	// is worth a warning; of at least MinSample messages. 0 to 1. Defaults to 0.2 of 100.
+	DeferredShare float64
+	MinSample     int
 }
 
 const (
@@ -88,8 +104,12 @@ const (
 	unlimitedGoal = 10
 )
 
-// maxRow is the most blocks or failures that are counted.
-const maxRow = 1000
+// The bounds of Backoff: maxRow is the most blocks or failures that are counted.
+const (
+	maxRow    = 1000
+	maxSample = 1_000_000
+	maxRaise  = 7 * 24 * time.Hour
+)
 
 // validate names the first field that was set to what it cannot be, and fills in the defaults of the others.
 func (b *Backoff) validate() error {
@@ -118,176 +138,57 @@ func (b *Backoff) validate() error {
 		}
 	}
 	for _, f := range []struct {
-		name  string
-		field *int
-		value int
+		name       string
+		field      *int
+		value, max int
 	}{
-		{"BlocksPerHour", &b.BlocksPerHour, 5},
-		{"BlocksInRow", &b.BlocksInRow, 2},
-		{"FailuresInRow", &b.FailuresInRow, 20},
+		{"BlocksPerHour", &b.BlocksPerHour, 5, maxRow},
+		{"BlocksInRow", &b.BlocksInRow, 2, maxRow},
+		{"FailuresInRow", &b.FailuresInRow, 20, maxRow},
+		{"MinConnections", &b.MinConnections, 1, maxRow},
+		{"MinSample", &b.MinSample, 100, maxSample},
 	} {
 		switch {
-		case *f.field < 0 || *f.field > maxRow:
-			return invalid(f.name, "%d is not between 0 and %d", *f.field, maxRow)
+		case *f.field < 0 || *f.field > f.max:
+			return invalid(f.name, "%d is not between 0 and %d", *f.field, f.max)
 		case *f.field == 0:
 			*f.field = f.value
 		}
 	}
+	return b.validateAdaptive()
+}
+
+// validateAdaptive is the rest of validate.
+func (b *Backoff) validateAdaptive() error {
+	if err := b.MinMessageRate.validate(); err != nil {
+		return invalid("MinMessageRate", "%v", err)
+	}
+	if b.MinMessageRate == (Rate{}) {
+		b.MinMessageRate = Rate{N: 1, Per: time.Minute}
+	}
+	for _, f := range []struct {
+		name  string
+		field *time.Duration
+		value time.Duration
+	}{
+		{"RaiseAfter", &b.RaiseAfter, 10 * time.Minute},
+		{"MaxRaiseAfter", &b.MaxRaiseAfter, max(4*time.Hour, b.RaiseAfter)},
+	} {
+		switch {
+		case *f.field < 0 || *f.field > maxRaise:
+			return invalid(f.name, "%v is not between 0 and %v", *f.field, maxRaise)
+		case *f.field == 0:
+			*f.field = f.value
+		}
+	}
+	if b.MaxRaiseAfter < b.RaiseAfter {
+		return invalid("MaxRaiseAfter", "%v is less than RaiseAfter, %v", b.MaxRaiseAfter, b.RaiseAfter)
+	}
+	if !(b.DeferredShare >= 0 && b.DeferredShare <= 1) {
+		return invalid("DeferredShare", "%v is not between 0 and 1", b.DeferredShare)
+	}
+	if b.DeferredShare == 0 {
+		b.DeferredShare = 0.2
+	}
 	return nil
-}
-
-// change is what a signal did to a path, for the log.
-type change string
-
-// The changes.
-const (
-	unchanged change = ""
-	stopped   change = "path stopped"
-	opened    change = "path open again"
-)
-
-// ObserveAt tells the Limiter what came back from an attempt over a path.
-func (l *Limiter) ObserveAt(now time.Time, key Path, s Signal) {
-	l.mu.Lock()
-	p := l.path(now, key)
-	what := p.observe(p.clock(now), s, &l.config.Backoff)
-	until, length := p.until, p.length
-	l.mu.Unlock()
-	switch what { // The log must not hold the lock.
-	case stopped:
-		l.logger.Warn(string(what), slog.String("route", key.Route), slog.String("provider", key.Provider),
-			slog.String("cause", string(s.Kind)), slog.Time("until", until), slog.Duration("for", length))
-	case opened:
-		l.logger.Info(string(what), slog.String("route", key.Route), slog.String("provider", key.Provider))
-	}
-}
-
-// observe moves the machine of the path by one signal.
-func (p *path) observe(now time.Time, s Signal, b *Backoff) change {
-	s.RetryAfter = min(max(0, s.RetryAfter), b.Max)
-	if s.Kind != SignalNetworkFailure {
-		p.networkRow = 0
-	}
-	late := now.Before(p.until) || !s.Began.IsZero() && s.Began.Before(p.until)
-	if late {
-		return p.observeLate(now, s, b)
-	}
-	switch s.Kind {
-	case SignalSuccess:
-		p.blockRow = 0
-		return p.succeed()
-	case SignalRateLimited:
-		return p.stop(now, s, b.RateLimited, b.Max)
-	case SignalBlocked:
-		if p.block(now, b) || p.cause == SignalBlocked {
-			return p.stop(now, s, b.Blocked, b.Max)
-		}
-	case SignalTooManyConnections:
-		if p.open <= 1 {
-			return p.stop(now, s, min(crowded, b.Max), min(shortMax, b.Max))
-		}
-		if most := p.effective(now).Connections; most == 0 || p.open-1 < most {
-			if p.ceiling == 0 {
-				p.ceilingTop = p.open
-			}
-			p.ceiling, p.ceilingAt = p.open-1, now
-		}
-	case SignalTooManyMessages:
-		p.learnMessages(now, s.Messages)
-	case SignalNetworkFailure:
-		p.networkRow++
-		if p.networkRow >= b.FailuresInRow || p.cause == SignalNetworkFailure {
-			return p.stop(now, s, b.Network, max(b.Network, min(shortMax, b.Max)))
-		}
-	}
-	return unchanged
-}
-
-// observeLate takes a signal of an attempt that was under way when the path stopped. It may lengthen the running stop if
-// the reply asked for that, or turn it into a suspension.
-func (p *path) observeLate(now time.Time, s Signal, b *Backoff) change {
-	if !now.Before(p.until) {
-		return unchanged
-	}
-	if s.Kind == SignalBlocked && p.cause != SignalBlocked && p.block(now, b) {
-		return p.stop(now, s, b.Blocked, b.Max)
-	}
-	if s.Kind == SignalRateLimited || s.Kind == SignalBlocked {
-		if until := now.Add(s.RetryAfter); until.After(p.until) {
-			p.until = until
-			p.length = p.until.Sub(p.began)
-		}
-	}
-	return unchanged
-}
-
-// succeed allows one connection more while the path ramps.
-func (p *path) succeed() change {
-	if p.cause == "" {
-		return unchanged
-	}
-	p.allowed++
-	if p.allowed < p.goal {
-		return unchanged
-	}
-	p.cause, p.allowed, p.goal = "", 0, 0
-	return opened
-}
-
-// block counts a block, and reports whether it is one too many.
-func (p *path) block(now time.Time, b *Backoff) bool {
-	if n := len(p.blocks); n > 0 && now.Sub(p.blocks[n-1]) >= blockWindow {
-		p.blockRow = 0
-	}
-	p.blockRow++
-	if p.blocks == nil {
-		p.blocks = make([]time.Time, 0, b.BlocksPerHour)
-	}
-	if len(p.blocks) == cap(p.blocks) {
-		copy(p.blocks, p.blocks[1:])
-		p.blocks = p.blocks[:len(p.blocks)-1]
-	}
-	p.blocks = append(p.blocks, now)
-	full := len(p.blocks) == cap(p.blocks) && now.Sub(p.blocks[0]) < blockWindow
-	return full || p.blockRow >= b.BlocksInRow
-}
-
-// stop stops the path for at least base, or for twice as long as the last time when the same signal came while it ramped,
-// and at most for longest; what the reply asked for comes before both.
-func (p *path) stop(now time.Time, s Signal, base, longest time.Duration) change {
-	length := base
-	if p.cause == s.Kind {
-		length = max(base, min(2*p.length, longest))
-	}
-	length = max(length, s.RetryAfter)
-	if p.goal == 0 {
-		p.goal = p.limits.Connections
-		if p.goal == 0 {
-			p.goal = max(unlimitedGoal, p.open)
-		}
-	}
-	if !now.Before(p.until) {
-		p.began = now
-	}
-	p.cause, p.length, p.allowed = s.Kind, length, 1
-	if until := now.Add(length); until.After(p.until) {
-		p.until = until
-	}
-	p.blocks, p.blockRow, p.networkRow = p.blocks[:0], 0, 0
-	return stopped
-}
-
-// learnMessages lowers the messages per connection: to what the connection took, or else by half and at most once a minute.
-func (p *path) learnMessages(now time.Time, taken int) {
-	most := p.effective(now).MessagesPerConnection
-	if taken <= 0 {
-		if p.perConnection > 0 && now.Sub(p.perConnectionAt) < time.Minute {
-			return
-		}
-		if taken = most / 2; most == 0 {
-			taken = DefaultLimits().MessagesPerConnection / 2
-		}
-		taken = max(1, taken)
-	}
-	p.perConnection, p.perConnectionAt = taken, now
 }

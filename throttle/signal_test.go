@@ -158,9 +158,19 @@ func TestSignals(t *testing.T) {
 			{0, 5, crowd, PhaseOpen, 4, 0, 0},
 			{0, 4, crowd, PhaseOpen, 3, 0, 0},
 			{0, 4, crowd, PhaseOpen, 3, 0, 0}, // More are open than the ceiling: nothing new.
-			{59 * m, 3, success, PhaseOpen, 3, 0, 0},
-			{1 * h, 3, success, PhaseOpen, 4, 0, 0},
-			{2 * h, 3, success, PhaseOpen, 5, 0, 0},
+			{9 * m, 3, success, PhaseOpen, 3, 0, 0},
+			{9 * m, 3, success, PhaseOpen, 3, 0, 0},
+			{9 * m, 3, success, PhaseOpen, 3, 0, 0}, // As many as connections, and too early.
+			{10 * m, 3, success, PhaseOpen, 4, 0, 0},
+			{10 * m, 4, crowd, PhaseOpen, 3, 0, 0}, // The receiver meant it: the next try comes after twice the time.
+			{29 * m, 3, success, PhaseOpen, 3, 0, 0},
+			{29 * m, 3, success, PhaseOpen, 3, 0, 0},
+			{29 * m, 3, success, PhaseOpen, 3, 0, 0},
+			{30 * m, 3, success, PhaseOpen, 4, 0, 0},
+			{50 * m, 4, success, PhaseOpen, 4, 0, 0},
+			{50 * m, 4, success, PhaseOpen, 4, 0, 0},
+			{50 * m, 4, success, PhaseOpen, 4, 0, 0},
+			{50 * m, 4, success, PhaseOpen, 5, 0, 0},
 		}},
 		{name: "too many connections with a single one", steps: []step{
 			{0, 1, crowd, PhaseStopped, 1, 0, 1 * m},
@@ -174,7 +184,30 @@ func TestSignals(t *testing.T) {
 		}},
 		{name: "too many connections on an unlimited path", limits: Limits{MessagesPerConnection: 50}, steps: []step{
 			{0, 20, crowd, PhaseOpen, 19, 0, 0},
-			{1 * h, 0, other, PhaseOpen, 0, 50, 0},
+			{1 * h, 0, other, PhaseOpen, 19, 50, 0},
+		}},
+		{name: "connections that fail while others work", steps: []step{
+			{0, 5, netFail, PhaseOpen, 5, 0, 0}, // Nothing worked lately: it may be the network.
+			{0, 0, success, PhaseOpen, 5, 0, 0},
+			{1 * m, 5, netFail, PhaseOpen, 4, 0, 0}, // The first one counts at once,
+			{2 * m, 4, success, PhaseOpen, 4, 0, 0},
+			{2 * m, 4, netFail, PhaseOpen, 4, 0, 0}, // and then a row of as many as are allowed.
+			{2 * m, 4, netFail, PhaseOpen, 4, 0, 0},
+			{2 * m, 4, netFail, PhaseOpen, 4, 0, 0},
+			{2 * m, 4, netFail, PhaseOpen, 3, 0, 0},
+			{2 * m, 3, netFail, PhaseOpen, 3, 0, 0},
+			{2 * m, 3, netFail, PhaseOpen, 3, 0, 0},
+			{2 * m, 3, netFail, PhaseOpen, 3, 0, 0}, // Once a minute at most.
+			{3 * m, 3, netFail, PhaseOpen, 2, 0, 0},
+		}},
+		{name: "closed without a word", steps: []step{
+			{0, 0, Signal{Kind: SignalClosed, Messages: 20}, PhaseOpen, 5, 50, 0},
+			{1 * m, 0, Signal{Kind: SignalClosed, Messages: 7}, PhaseOpen, 5, 50, 0},
+			{2 * m, 0, Signal{Kind: SignalClosed, Messages: 20}, PhaseOpen, 5, 50, 0},
+			{62 * m, 0, Signal{Kind: SignalClosed, Messages: 20}, PhaseOpen, 5, 50, 0}, // An hour later is another day.
+			{63 * m, 0, Signal{Kind: SignalClosed}, PhaseOpen, 5, 50, 0},
+			{64 * m, 0, Signal{Kind: SignalClosed, Messages: 20}, PhaseOpen, 5, 20, 0},
+			{25*h + 4*m, 0, other, PhaseOpen, 5, 50, 0},
 		}},
 		{name: "too many messages", steps: []step{
 			{0, 0, tooMany, PhaseOpen, 5, 25, 0},
@@ -299,6 +332,9 @@ func TestSignalProperties(t *testing.T) {
 			t.Fatal(err)
 		}
 		limits := Limits{Connections: rapid.IntRange(0, 20).Draw(t, "connections"), MessagesPerConnection: rapid.IntRange(0, 100).Draw(t, "messages")}
+		if n := rapid.IntRange(0, 1000).Draw(t, "messages a minute"); n > 0 {
+			limits.MessageRate = Rate{N: n, Per: time.Minute}
+		}
 		p := &path{limits: limits, seen: start}
 		now := start
 		for range rapid.IntRange(1, 60).Draw(t, "steps") {
@@ -312,15 +348,20 @@ func TestSignalProperties(t *testing.T) {
 				s.Began = now.Add(-time.Duration(rapid.IntRange(0, 3600).Draw(t, "began")) * time.Second)
 			}
 			until, before := p.until, p.state(now, example)
-			p.observe(now, s, &b)
+			(&observation{path: p, now: now, signal: s, backoff: &b}).observe()
 			after := p.state(now, example)
 			if p.until.Before(until) || p.until.After(now.Add(b.Max)) && p.until.After(until) {
 				t.Fatalf("%s moves the end of the stop from %v to %v at %v", s.Kind, until, p.until, now)
 			}
-			if s.Kind == SignalGreylisted || s.Kind == SignalOther || s.Kind == SignalSuccess && before.Phase == PhaseOpen {
+			if s.Kind == SignalGreylisted || s.Kind == SignalOther {
 				if after != before {
 					t.Fatalf("%s changes\n%+v\nto\n%+v", s.Kind, before, after)
 				}
+			}
+			if r := after.Limits.MessageRate; limits.MessageRate != (Rate{}) && (r == Rate{} || r.perSecond() > limits.MessageRate.perSecond()) {
+				t.Fatalf("%s allows %v of %v", s.Kind, r, limits.MessageRate)
+			} else if r != (Rate{}) && r != limits.MessageRate && r.perSecond() < b.MinMessageRate.perSecond() {
+				t.Fatalf("%s leaves %v, which is less than %v", s.Kind, r, b.MinMessageRate)
 			}
 			if after.Limits.Connections < 0 || limits.Connections > 0 && (after.Limits.Connections == 0 || after.Limits.Connections > limits.Connections) {
 				t.Fatalf("%s allows %d connections of %d", s.Kind, after.Limits.Connections, limits.Connections)

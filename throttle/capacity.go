@@ -1,0 +1,69 @@
+package throttle
+
+import "time"
+
+// Cap is a hard cap over many paths: of a route, of a provider, or of the process. 0, or the zero Rate, is none.
+type Cap struct {
+	// Connections is the most connections open at once.
+	Connections int
+	// MessageRate is how many messages may begin.
+	MessageRate Rate
+}
+
+func (c Cap) validate() error {
+	if c.Connections < 0 {
+		return invalid("Connections", "%d is negative", c.Connections)
+	}
+	if err := c.MessageRate.validate(); err != nil {
+		return invalid("MessageRate", "%v", err)
+	}
+	return nil
+}
+
+// capacity is a Cap with what is used of it. A nil one has no cap.
+type capacity struct {
+	open, most int
+	rate       Rate
+	messages   bucket
+	seen       time.Time // the latest time of a call; zero before the first
+}
+
+func newCapacity(c Cap) *capacity { return &capacity{most: c.Connections, rate: c.MessageRate} }
+
+func (c *capacity) full() bool { return c != nil && c.most > 0 && c.open >= c.most }
+
+func (c *capacity) add(by int) {
+	if c != nil {
+		c.open += by
+	}
+}
+
+// take takes a message, or says when there will be one.
+func (c *capacity) take(now time.Time) (until time.Time, ok bool) {
+	if c == nil || c.rate == (Rate{}) {
+		return time.Time{}, true
+	}
+	now = c.clock(now)
+	return c.messages.take(now)
+}
+
+func (c *capacity) give(now time.Time) {
+	if c != nil && !c.seen.IsZero() {
+		c.messages.give(c.clock(now))
+	}
+}
+
+// clock is path.clock for what many paths share: where the clock was set back the rate starts anew, empty.
+func (c *capacity) clock(now time.Time) time.Time {
+	switch back := c.seen.Sub(now); {
+	case c.seen.IsZero():
+		c.messages.start(now, c.rate, 1)
+	case back > clockSlack:
+		c.messages = bucket{}
+		c.messages.start(now, c.rate, 0)
+	case back > 0:
+		return c.seen
+	}
+	c.seen = now
+	return now
+}

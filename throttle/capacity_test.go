@@ -1,0 +1,59 @@
+package throttle
+
+import (
+	"testing"
+	"time"
+)
+
+// Each cap holds all that goes through it to its rate, and what one of them refuses the others get back.
+func TestCapRates(t *testing.T) {
+	minute := func(n int) Cap { return Cap{MessageRate: Rate{N: n, Per: time.Minute}} }
+	for _, c := range []struct {
+		name   string
+		config Config
+		paths  [2]Path
+	}{
+		{"route", Config{Routes: map[string]Cap{"a": minute(60)}}, [2]Path{{"a", "x.example"}, {"a", "y.example"}}},
+		{"provider", Config{Providers: map[string]Cap{"google": minute(60)}}, [2]Path{{"a", "google"}, {"b", "google"}}},
+		{"process", Config{Process: minute(60)}, [2]Path{{"a", "google"}, {"b", "x.example"}}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			c.config.Limits = map[string]Limits{"google": {MessageRate: Rate{1000, time.Second}}}
+			l := with(t, Limits{MessageRate: Rate{1000, time.Second}}, c.config)
+			now, sent := start, 0
+			for range 60 * 10 {
+				now = now.Add(100 * time.Millisecond)
+				for _, p := range c.paths {
+					if d := l.AcquireAt(now, p, TokenMessage); d.OK {
+						sent++
+					} else if d.Reason != ReasonMessageRate || !d.Until.After(now) || d.Until.Sub(now) > time.Second+time.Millisecond {
+						t.Fatalf("%+v", d)
+					}
+				}
+			}
+			if sent < 59 || sent > 61 {
+				t.Errorf("%d messages in a minute, want 60", sent)
+			}
+			for _, p := range c.paths {
+				if n := l.StateAt(now, p).Messages; n < 99 {
+					t.Errorf("%v: %d tokens of its own are left: refusals took some", p, n)
+				}
+			}
+			// One that is given back can be taken at once.
+			now = now.Add(time.Second)
+			l.AcquireAt(now, c.paths[0], TokenMessage)
+			if l.AcquireAt(now, c.paths[1], TokenMessage).OK {
+				t.Fatal("two at once")
+			}
+			l.ReleaseAt(now, c.paths[0], TokenMessage)
+			if !l.AcquireAt(now, c.paths[1], TokenMessage).OK {
+				t.Error("not given back")
+			}
+			// A clock that is set back holds nothing up for long, and hands out nothing.
+			back := now.Add(-24 * time.Hour)
+			if d := l.AcquireAt(back, c.paths[0], TokenMessage); d.OK || d.Until.Sub(back) > time.Second+time.Millisecond {
+				t.Errorf("after the clock was set back: %+v", d)
+			}
+		})
+	}
+}
