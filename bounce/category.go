@@ -78,6 +78,22 @@ const (
 	ScopeProvider Scope = "provider"
 )
 
+// Limit says which of the receiver's limits a reply is about, where it names one.
+type Limit string
+
+// The limits.
+const (
+	// LimitConnections: connections at a time.
+	LimitConnections Limit = "connections"
+	// LimitMessages: messages over one connection.
+	LimitMessages Limit = "messages-per-connection"
+	// LimitRecipients: recipients of one transaction.
+	LimitRecipients Limit = "recipients"
+)
+
+// Limits lists every limit, in the order of the constants.
+func Limits() []Limit { return []Limit{LimitConnections, LimitMessages, LimitRecipients} }
+
 // Stage is the point of the SMTP conversation at which a reply came.
 type Stage string
 
@@ -120,6 +136,8 @@ func (s Stage) SawMessage() bool {
 type Verdict struct {
 	Category Category `json:"category"`
 	Scope    Scope    `json:"scope"`
+	// Limit is the limit of the receiver's that the reply is about: only ever set with RateLimited, and empty where the reply names none.
+	Limit Limit `json:"limit,omitempty"`
 	// Permanent: trying the same again over the same route is pointless.
 	Permanent bool `json:"permanent,omitempty"`
 	// Suppress: the address is dead and must not be mailed again. Only ever true with ScopeRecipient and Permanent.

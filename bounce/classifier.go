@@ -124,6 +124,7 @@ func verdict(rule *Rule, r *Reply, s *scratch) Verdict {
 	switch {
 	case rule != nil:
 		v.Category, v.Scope, v.Rule, v.Remedy = rule.Category, rule.Scope, rule.Name, rule.Remedy
+		v.Limit = rule.Limit
 		if rule.Suppress && r.Code == 0 && r.Status.IsZero() {
 			v.Permanent = true // a bounce that quotes no code, about an address that is gone
 		}

@@ -74,6 +74,8 @@ type Rule struct {
 	// Category and Scope are those of the verdict. Required.
 	Category Category `json:"category"`
 	Scope    Scope    `json:"scope"`
+	// Limit is that of the verdict. Only with RateLimited. Defaults to none.
+	Limit Limit `json:"limit,omitempty"`
 	// Temporary makes the verdict temporary under any code: a 5yz that is a throttle passes. Defaults to false: permanent by
 	// the code. There is no way to make a 4yz permanent.
 	Temporary bool `json:"temporary,omitempty"`
@@ -151,6 +153,10 @@ func (r *Rule) validate() error {
 		return fmt.Errorf("field Category %q is unknown", r.Category)
 	case !slices.Contains(scopes(), r.Scope):
 		return fmt.Errorf("field Scope %q is unknown", r.Scope)
+	case r.Limit != "" && !slices.Contains(Limits(), r.Limit):
+		return fmt.Errorf("field Limit %q is unknown", r.Limit)
+	case r.Limit != "" && r.Category != RateLimited:
+		return fmt.Errorf("field Limit with Category %q: only %q has one", r.Category, RateLimited)
 	case len(r.Any)+len(r.All)+len(r.Codes)+len(r.Statuses)+len(r.Stages) == 0:
 		return errors.New("fields Any, All, Codes, Statuses and Stages are all empty: the rule would match everything")
 	}
