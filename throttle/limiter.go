@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -17,6 +18,16 @@ type Path struct {
 	Route    string `json:"route"`
 	Provider string `json:"provider"`
 }
+
+// SigningDomain is the path that stands for all mail that is signed by a domain, to a provider: receivers limit and block domains as they do addresses, whatever
+// address the mail comes from. Nothing is configured for it; what it is told by ObserveAt stops and slows it. Whoever sends takes a TokenMessage of it beside that
+// of the path; the Sender does.
+func SigningDomain(domain, provider string) Path {
+	return Path{Route: domainPrefix + domain, Provider: provider}
+}
+
+// domainPrefix begins Path.Route of a SigningDomain.
+const domainPrefix = "domain:"
 
 // String is the path in one word, for logs and errors: "mta1/google".
 func (p Path) String() string { return p.Route + "/" + p.Provider }
@@ -261,7 +272,7 @@ func (l *Limiter) AcquireAt(now time.Time, key Path, t Token) Decision {
 	case p.cause != "" && p.open > d.Limits.Connections:
 		d.Reason = ReasonConnections
 	default:
-		if d.Until, d.OK = p.takeMessage(now, l.process); !d.OK {
+		if d.Until, d.OK = p.takeMessage(now, l.processOf(key)); !d.OK {
 			d.Reason = ReasonMessageRate
 		}
 	}
@@ -280,7 +291,7 @@ func (l *Limiter) ReleaseAt(now time.Time, key Path, t Token) {
 	now = p.clock(now)
 	switch t {
 	case TokenMessage:
-		p.giveMessage(now, 5, l.process)
+		p.giveMessage(now, 5, l.processOf(key))
 	case TokenConnection, TokenUnopened:
 		if p.open == 0 {
 			return
@@ -306,15 +317,27 @@ func (l *Limiter) path(now time.Time, key Path) *path {
 }
 
 func (l *Limiter) newPath(now time.Time, key Path) *path {
+	domain := strings.HasPrefix(key.Route, domainPrefix)
 	limits, ok := l.config.Paths[key]
-	if !ok {
+	if !ok && !domain {
 		limits, ok = l.config.Limits[key.Provider]
 	}
-	if !ok {
+	if !ok && !domain {
 		limits = l.config.Table.Limits(key.Provider)
 	}
-	p := &path{limits: limits, seen: now, route: l.routes[key.Route], provider: l.providers[key.Provider]}
+	p := &path{limits: limits, seen: now}
+	if !domain {
+		p.route, p.provider = l.routes[key.Route], l.providers[key.Provider]
+	}
 	p.messages.start(now, limits.MessageRate, 1)
 	p.connects.start(now, limits.ConnectRate, 1)
 	return p
+}
+
+// processOf is the cap of the process, which a message counts against once: for its path and not for its signing domain.
+func (l *Limiter) processOf(key Path) *capacity {
+	if strings.HasPrefix(key.Route, domainPrefix) {
+		return nil
+	}
+	return l.process
 }

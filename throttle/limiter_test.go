@@ -433,3 +433,36 @@ func BenchmarkAcquire(b *testing.B) {
 		}
 	}
 }
+
+// A signing domain has no limits of its own, counts against no cap, and is stopped and slowed like a path.
+func TestSigningDomain(t *testing.T) {
+	l := with(t, Limits{MessageRate: Rate{1, time.Hour}}, Config{
+		Process: Cap{MessageRate: Rate{1, time.Hour}}, Providers: map[string]Cap{"example.com": {MessageRate: Rate{1, time.Hour}}},
+	})
+	domain := SigningDomain("news.example", "example.com")
+	now := start
+	for range 100 {
+		now = now.Add(time.Second)
+		if d := l.AcquireAt(now, domain, TokenMessage); !d.OK {
+			t.Fatalf("%+v", d)
+		}
+		l.ObserveAt(now, domain, Signal{Kind: SignalSuccess})
+	}
+	if d := l.AcquireAt(now, example, TokenMessage); !d.OK {
+		t.Fatalf("the domain's messages were counted for the caps: %+v", d)
+	}
+	l.ObserveAt(now, domain, Signal{Kind: SignalRateLimited})
+	if d := l.AcquireAt(now, domain, TokenMessage); d.OK || d.Reason != ReasonBackoff || d.Until.Sub(now) != 10*time.Minute {
+		t.Fatalf("%+v", d)
+	}
+	if s := l.StateAt(now, example); s.Phase != PhaseOpen {
+		t.Fatalf("the path is stopped for the domain: %v", s)
+	}
+	now = now.Add(10 * time.Minute)
+	if d := l.AcquireAt(now, domain, TokenMessage); !d.OK {
+		t.Fatalf("after the stop: %+v", d)
+	}
+	if d := l.AcquireAt(now, domain, TokenMessage); d.OK || d.Reason != ReasonMessageRate {
+		t.Fatalf("at half of one a second: %+v", d)
+	}
+}
