@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/emersion/go-sasl"
@@ -37,7 +38,9 @@ type attempt struct {
 
 	dialled bool // the connection that was taken was used
 	sent    bool // the message token was used
-	stale   bool // the session had been closed by the other side before the transaction began
+	// back are those of the group to put back as if nothing had been attempted: the session had been closed by the other side before the transaction began, the
+	// connection was one too many, or the transaction had too many recipients.
+	back []queue.Delivery
 }
 
 // leasedUntil is when the lease of a delivery of the group ends.
@@ -93,16 +96,18 @@ func (d *dispatcher) workOne(a *attempt) (next *attempt) {
 	}()
 	delete(d.running, a)
 	a.lane.inFlight--
-	if a.stale {
+	if len(a.back) > 0 {
 		d.again(a)
 	}
 	if !a.sent {
-		d.s.cfg.Throttle.ReleaseAt(time.Now(), throttle.Path(a.path.key), throttle.TokenMessage)
+		now := time.Now()
+		d.s.cfg.Throttle.ReleaseAt(now, throttle.Path(a.path.key), throttle.TokenMessage)
+		d.domainTokenBack(a.lane.stream, a.dest.provider, now)
 	}
 	switch {
 	case a.session == nil && !a.dialled:
 		d.unopened(a.path, time.Now())
-		d.feed()
+		d.feed(a.path)
 		d.serve(a.path, "")
 	case a.session == nil: // dialled in vain
 		d.closed(a.path)
@@ -134,10 +139,15 @@ func (d *dispatcher) perform(a *attempt) (alive bool) {
 		sess, failure := d.connect(a)
 		if failure != nil {
 			d.refund(a)
-			d.fail(a, failure)
+			if !d.oneTooMany(a, failure) {
+				d.fail(a, failure)
+			}
 			return false
 		}
 		a.session = sess
+		d.mu.Lock()
+		a.path.live[sess.site]++
+		d.mu.Unlock()
 	}
 	env := &transport.Envelope{From: msg.From, Header: header, Data: msg.Data, EightBit: msg.EightBit, UTF8: msg.UTF8}
 	if rp := a.lane.stream.ReturnPath; rp != nil && msg.From != "" {
@@ -152,14 +162,16 @@ func (d *dispatcher) perform(a *attempt) (alive bool) {
 	for i := range a.group {
 		env.To = append(env.To, a.group[i].Recipient)
 	}
-	reused := a.session.sent > 0
+	before := a.session.sent
 	a.session.sent++
 	began := time.Now()
 	results, err := a.session.Send(d.ctx, env)
-	if a.stale = reused && err != nil && d.ctx.Err() == nil && time.Since(began) < staleWithin && d.closedBefore(a, results); a.stale {
+	if before > 0 && err != nil && d.ctx.Err() == nil && time.Since(began) < staleWithin && d.closedBefore(a, results, before) {
+		a.back = a.group
 		d.refund(a)
 		return false
 	}
+	a.session.last = time.Now()
 	d.judge(a, results, err)
 	return err == nil
 }
@@ -169,9 +181,10 @@ func (d *dispatcher) perform(a *attempt) (alive bool) {
 const staleWithin = 10 * time.Second
 
 // closedBefore reports whether a session that was kept for reuse turns out to have been closed by the other side: idle
-// too long, or a limit that it does not speak of (Yahoo closes after some messages without a word). It is when MAIL meets
-// a closed connection, or a 421 that complains of nothing.
-func (d *dispatcher) closedBefore(a *attempt, results []transport.Result) bool {
+// too long, or at its limit of messages, of which it may not speak (Yahoo closes after some messages without a word). It is when MAIL meets
+// a closed connection, or a 421 that complains of nothing or of that limit. sent is how many messages the session had carried. The throttle learns from it.
+func (d *dispatcher) closedBefore(a *attempt, results []transport.Result, sent int) bool {
+	kind := throttle.SignalClosed
 	for _, r := range results {
 		if r.Accepted || r.Reply.Stage != bounce.StageMail {
 			return false
@@ -182,7 +195,12 @@ func (d *dispatcher) closedBefore(a *attempt, results []transport.Result) bool {
 			}
 			continue
 		}
-		switch d.s.cfg.Classifier.Classify(a.dest.provider, r.Reply).Category {
+		v := d.s.cfg.Classifier.Classify(a.dest.provider, r.Reply)
+		if v.Limit == bounce.LimitMessages {
+			kind = throttle.SignalTooManyMessages
+			continue
+		}
+		switch v.Category {
 		case bounce.Network, bounce.ServerBusy, bounce.Other:
 		default:
 			return false
@@ -191,6 +209,57 @@ func (d *dispatcher) closedBefore(a *attempt, results []transport.Result) bool {
 			return false
 		}
 	}
+	now := time.Now()
+	if kind == throttle.SignalTooManyMessages || a.session.last.Add(promptly).After(now) {
+		d.signal(a, now, throttle.Signal{Kind: kind, Messages: sent}, false)
+	}
+	return true
+}
+
+// promptly is how soon after its last message a session is used again for its end to be the receiver's limit, and not that it was idle.
+const promptly = 3 * time.Second
+
+// oneTooMany reports whether a failure to connect only means that the path has as many connections as the receiver allows: it says so, or turns away, resets or ignores
+// a connection while others to the same hosts work. That is no attempt: the mail goes back to its lane and waits for a connection. The throttle learns from it.
+func (d *dispatcher) oneTooMany(a *attempt, te *transport.Error) bool {
+	if d.ctx.Err() != nil {
+		return false
+	}
+	site := a.dest.site
+	if a.path.route.Relay != nil {
+		site = a.path.route.Relay.Addr
+	}
+	d.mu.Lock()
+	live, others := a.path.live[site] > 0, a.path.open > 1
+	d.mu.Unlock()
+	r := te.Reply
+	s := throttle.Signal{Kind: throttle.SignalNetworkFailure, Code: r.Code, Text: strings.Join(r.Lines, "\n")}
+	switch {
+	case r.Stage != bounce.StageConnect && r.Stage != bounce.StageEHLO:
+		return false
+	case r.Local:
+		if !live {
+			return false
+		}
+		s.Code, s.Text = 0, ""
+	default:
+		v := d.s.cfg.Classifier.Classify(a.dest.provider, r)
+		switch {
+		case v.Permanent:
+			return false
+		case v.Limit == bounce.LimitConnections && others:
+			s.Kind = throttle.SignalTooManyConnections
+		case live && (v.Category == bounce.ServerBusy || v.Category == bounce.Other || v.Category == bounce.Network):
+		default:
+			return false
+		}
+	}
+	now := time.Now()
+	d.signal(a, now, s, false)
+	a.back = a.group
+	d.mu.Lock()
+	a.path.rest = now.Add(tokenHold)
+	d.mu.Unlock()
 	return true
 }
 

@@ -66,7 +66,11 @@ type Config struct {
 	Throttle Throttle
 	// Limits replaces the default Throttle's profile of a provider, by its name ("google"). Defaults to none.
 	Limits map[string]throttle.Limits
-	// Backoff tunes how the default Throttle reacts to receivers that want less. Defaults as its fields say.
+	// ProviderCaps are hard caps of the default Throttle over all routes to a provider. Route.Cap is that of a route. Defaults to none.
+	ProviderCaps map[string]throttle.Cap
+	// MaxMessageRate caps the messages of all paths together. Defaults to none.
+	MaxMessageRate throttle.Rate
+	// Backoff tunes and bounds how the default Throttle reacts to receivers that want less. Defaults as its fields say.
 	Backoff throttle.Backoff
 	// Providers groups destinations. Defaults to throttle's table.
 	Providers Providers
@@ -114,6 +118,8 @@ type Route struct {
 	// WarmupTotal is a plan for all that goes over the route, to whatever provider, beside Warmup. With Plan.Keep it is a limit that stays. Direct routes
 	// only. Defaults to none.
 	WarmupTotal warmup.Plan
+	// Cap is a hard cap over all that goes over the route, to whatever provider. Defaults to none.
+	Cap throttle.Cap
 	// TLS is the least TLS that the route accepts. A provider's profile may ask for more. Defaults to opportunistic for
 	// direct routes; Relay.TLS rules for relays.
 	TLS transport.TLSPolicy
@@ -139,8 +145,13 @@ type Relay struct {
 type Pool struct {
 	// Name names it. Required.
 	Name string
-	// Routes are tried in order for each new delivery: the first that is open and, when it is being warmed up, has allowance left.
+	// Routes are tried in order for each new delivery: the first that is open and, when it is being warmed up, has allowance left. With Weights the order changes
+	// from delivery to delivery. What is tried again stays on its route, since greylisting remembers the address; unless the path is
+	// stopped for 15 minutes and more: then it takes another one.
 	Routes []string
+	// Weights share new mail among Routes, for each provider, in proportion to the numbers, 1 to 1000; a route that is not named has 1. The part of one that is closed or busy
+	// goes to the others. Defaults to none: the first route takes all that it can.
+	Weights map[string]int
 	// Overflow are tried in order when no route of Routes is open or has allowance. With none, mail waits: it never goes
 	// over a cold route above its plan. Saturation (a connection or rate limit) never overflows; it waits.
 	Overflow []string
@@ -154,7 +165,8 @@ type Stream struct {
 	Pool string
 	// Signer signs its messages. Defaults to none: unsigned.
 	Signer Signer
-	// SigningDomain is the domain that Signer signs for, for WarmupDomains. Defaults to none.
+	// SigningDomain is the domain that Signer signs for: for WarmupDomains, and so that a provider which limits or blocks the domain stops its mail
+	// over all routes, and no other mail. Defaults to none.
 	SigningDomain string
 	// ExpireAfter is how long its deliveries live, at least a minute. Defaults to 72 hours.
 	ExpireAfter time.Duration

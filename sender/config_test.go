@@ -56,6 +56,16 @@ func TestNewRefusesBadConfig(t *testing.T) {
 		{"Pools[0].Overflow[0]", func(c *sender.Config) {
 			c.Pools = []sender.Pool{{Name: "a", Routes: []string{"direct"}, Overflow: []string{"direct"}}}
 		}},
+		{"Pools[0].Weights[\"other\"]", func(c *sender.Config) {
+			c.Pools = []sender.Pool{{Name: "a", Routes: []string{"direct"}, Weights: map[string]int{"other": 1}}}
+		}},
+		{"Pools[0].Weights[\"direct\"]", func(c *sender.Config) {
+			c.Pools = []sender.Pool{{Name: "a", Routes: []string{"direct"}, Weights: map[string]int{"direct": 0}}}
+		}},
+		{"Routes[0].Cap.Connections", func(c *sender.Config) { c.Routes[0].Cap.Connections = -1 }},
+		{"Limits, Backoff, ProviderCaps, MaxMessageRate or Routes' Cap or Relay.Limits", func(c *sender.Config) {
+			c.ProviderCaps = map[string]throttle.Cap{"gogle": {Connections: 1}}
+		}},
 		{"Streams[0].Name", func(c *sender.Config) { c.Streams = []sender.Stream{{}} }},
 		{"Streams[0].Pool", func(c *sender.Config) { c.Streams = []sender.Stream{{Name: "a", Pool: "none"}} }},
 		{"Streams[0].ExpireAfter", func(c *sender.Config) { c.Streams = []sender.Stream{{Name: "a", ExpireAfter: time.Second}} }},

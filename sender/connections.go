@@ -16,6 +16,7 @@ type session struct {
 	host  string
 	tls   string
 	sent  int
+	last  time.Time     // when the latest transaction ended
 	alarm alarm         // idle too long
 	elem  *list.Element // in the dispatcher's list of idle sessions
 }
@@ -25,12 +26,15 @@ func (d *dispatcher) openConnection(p *path, now time.Time) (obstacle, bool) {
 	if d.conns >= d.s.cfg.MaxConnections {
 		d.evictOldest()
 		p.full = true
-		if !p.starved {
-			p.starved = true
-			d.starved = append(d.starved, p)
-		}
+		d.starve(p, throttle.ReasonProcessCap)
 		return obstacle{path: p, saturated: true, wait: Wait{
 			Reason: WaitConnections, Path: p.key, Detail: "all connections of the process are in use",
+		}}, false
+	}
+	if p.rest.After(now) && p.open > 0 {
+		p.full = true
+		return obstacle{path: p, saturated: true, wait: Wait{
+			Reason: WaitConnections, Path: p.key, Until: p.rest, Detail: "the receiver has just refused another one",
 		}}, false
 	}
 	dec := d.token(now, p.key, throttle.TokenConnection)
@@ -126,10 +130,29 @@ func (d *dispatcher) keep(s *session) {
 	d.setAlarm(&s.alarm, time.Now().Add(timeout))
 }
 
-// othersStarve reports whether another path than p waits for a connection of the process. If p is the only one, its open
+// starve puts a path in line for a connection under a cap.
+func (d *dispatcher) starve(p *path, why throttle.Reason) {
+	if p.starved == "" {
+		d.starved = append(d.starved, p)
+	}
+	p.starved = why
+}
+
+// feeds reports whether a connection less of p is what starving waits for.
+func (p *path) feeds(starving *path) bool {
+	switch starving.starved {
+	case throttle.ReasonRouteCap:
+		return p.key.Route == starving.key.Route
+	case throttle.ReasonProviderCap:
+		return p.key.Provider == starving.key.Provider
+	}
+	return true
+}
+
+// othersStarve reports whether another path than p waits for a connection that p has. If p is the only one, its open
 // sessions are what it waits for.
 func (d *dispatcher) othersStarve(p *path) bool {
-	return len(d.starved) > 1 || len(d.starved) == 1 && d.starved[0] != p
+	return slices.ContainsFunc(d.starved, func(o *path) bool { return o != p && p.feeds(o) })
 }
 
 // maxIdle is how long a session stays open without mail: long enough for the next message of a burst, short enough not
@@ -139,6 +162,9 @@ const maxIdle = 10 * time.Second
 // closeSession says QUIT, in a goroutine of its own, and gives the connection back when that is done. The mutex is held.
 func (d *dispatcher) closeSession(s *session) {
 	d.unidle(s)
+	if s.path.live[s.site]--; s.path.live[s.site] <= 0 {
+		delete(s.path.live, s.site)
+	}
 	d.wg.Add(1)
 	go func() {
 		defer d.wg.Done()
@@ -156,20 +182,25 @@ func (d *dispatcher) closed(p *path) {
 	d.s.cfg.Throttle.ReleaseAt(time.Now(), throttle.Path(p.key), throttle.TokenConnection)
 	p.open--
 	d.conns--
-	d.feed()
+	d.feed(p)
 	d.serve(p, "")
 	d.forget(p)
 }
 
-// feed serves the path that waits longest for a connection of the process, once there is one.
-func (d *dispatcher) feed() {
-	for len(d.starved) > 0 && d.conns < d.s.cfg.MaxConnections && !d.stopping {
-		p := d.starved[0]
-		d.starved = d.starved[1:]
-		p.starved = false
+// feed serves the path that waits longest for a connection of what p had, now that there is one.
+func (d *dispatcher) feed(p *path) {
+	if len(d.starved) == 0 || d.conns >= d.s.cfg.MaxConnections || d.stopping || d.served != nil {
+		return
+	}
+	for _, o := range slices.Clone(d.starved) {
+		if !p.feeds(o) {
+			continue
+		}
+		d.starved = slices.DeleteFunc(d.starved, func(q *path) bool { return q == o })
+		o.starved = ""
 		before := d.conns
-		d.serve(p, "")
-		if d.conns > before {
+		d.serve(o, "")
+		if d.conns > before || d.conns >= d.s.cfg.MaxConnections {
 			return
 		}
 	}

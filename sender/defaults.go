@@ -118,6 +118,8 @@ func (c *Config) checkUnused() error {
 	}{
 		{"Limits", "Throttle", c.Throttle != nil && c.Limits != nil},
 		{"Backoff", "Throttle", c.Throttle != nil && c.Backoff != throttle.Backoff{}},
+		{"ProviderCaps", "Throttle", c.Throttle != nil && c.ProviderCaps != nil},
+		{"MaxMessageRate", "Throttle", c.Throttle != nil && c.MaxMessageRate != throttle.Rate{}},
 		{"WarmupStore", "Pacer", c.Pacer != nil && c.WarmupStore != nil},
 		{"WarmupGate", "Pacer", c.Pacer != nil && !reflect.DeepEqual(c.WarmupGate, warmup.Gate{})},
 		{"DNS", "Resolver", c.Resolver != nil && len(c.DNS) > 0},
@@ -163,6 +165,15 @@ func (c *Config) poolDefaults(routes map[string]bool) error {
 					return badConfig(at, "route %q stands twice in pool %q", name, p.Name)
 				}
 				used[name] = true
+			}
+		}
+		for name, weight := range p.Weights {
+			at := field + ".Weights[" + strconv.Quote(name) + "]"
+			if !slices.Contains(p.Routes, name) {
+				return badConfig(at, "%q is none of the pool's Routes", name)
+			}
+			if weight < 1 || weight > maxWeight {
+				return badConfig(at, "%d is not in 1 to %d", weight, maxWeight)
 			}
 		}
 	}
@@ -251,6 +262,9 @@ func (r *Route) withDefaults(field string) error {
 		if err := r.relayDefaults(field); err != nil {
 			return err
 		}
+	}
+	if r.Cap.Connections < 0 {
+		return badConfig(field+".Cap.Connections", "%d is negative", r.Cap.Connections)
 	}
 	if r.Hostname == "" {
 		return badConfig(field+".Hostname", "a direct route needs the name it greets with (RFC 5321 section 4.1.1.1)")

@@ -4,6 +4,7 @@ import (
 	"container/list"
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -47,13 +48,14 @@ type dispatcher struct {
 	conns            int        // open connections of all paths
 	pacerRests       time.Time  // until when a pacer that cannot prepare is not asked
 	idle             *list.List // of *session: idle ones of all paths, the oldest first
-	starved          []*path    // in line for a connection of the process
+	starved          []*path    // in line for a connection under a cap
 	served           *path      // whose lanes are having their turns
 	servedCold       bool       // those of its line for warm-up allowance
 	outbox           []settled  // to be settled when the mutex is released: the settler needs the mutex itself
 	ready            []*attempt // begun under the mutex, to be run when it is released
 	running          map[*attempt]struct{}
 	down             *keyed.Map[string, downHost]
+	weights          *weigher
 	wake             chan struct{} // tells run that an earlier alarm was set
 	claims, resolves chan struct{} // semaphores
 	prepares         chan struct{}
@@ -74,6 +76,7 @@ func newDispatcher(s *Sender) *dispatcher {
 		paths:   map[Path]*path{},
 		running: map[*attempt]struct{}{},
 		idle:    list.New(),
+		weights: newWeigher(),
 		down:    keyed.New(keyed.Config[string, downHost]{Max: maxTrackedHosts, Idle: 24 * time.Hour}),
 		wake:    make(chan struct{}, 1),
 		claims:  make(chan struct{}, maxClaims), resolves: make(chan struct{}, maxResolves),
@@ -426,17 +429,16 @@ func (d *dispatcher) settleResolve(l *lane, dest route.Destination, err error) {
 	d.setEarlier(&l.alarm, l.dnsUntil)
 }
 
-// again puts a group back at the front of its lane: nothing was attempted, since the session it was meant for had been
-// closed by the other side. The mutex is held.
+// again puts what was not attempted of a group back at the front of its lane. The mutex is held.
 func (d *dispatcher) again(a *attempt) {
 	l := a.lane
 	if d.stopping {
-		for i := range a.group {
-			d.late = append(d.late, release(&a.group[i]))
+		for i := range a.back {
+			d.late = append(d.late, release(&a.back[i]))
 		}
 		return
 	}
-	l.buf = append(a.group, l.buf...)
+	l.buf = append(slices.Clip(a.back), l.buf...)
 }
 
 // hold makes a lane pause, twice as long each time in a row, for a reason that is not the receiver's. The mutex is held.

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/reputemail/repute/bounce"
+	"github.com/reputemail/repute/throttle"
 	"github.com/reputemail/repute/warmup"
 )
 
@@ -39,6 +40,10 @@ const (
 	EventWarmup EventType = "warm-up"
 	// EventMigration: a migration moved to another phase, stage or share (Migration).
 	EventMigration EventType = "migration"
+	// EventPathWarning: the first sign of trouble of a path, or of a signing domain, within an hour: nothing follows from it yet (Path, Throttle).
+	EventPathWarning EventType = "path-warning"
+	// EventPathSlowed: a limit of a path was lowered (Path, Throttle). It rises again by itself.
+	EventPathSlowed EventType = "path-slowed"
 	// EventPathClosed: a path was closed to all mail (Path, Wait); EventPathOpened: it may carry mail again.
 	EventPathClosed EventType = "path-closed"
 	EventPathOpened EventType = "path-opened"
@@ -89,6 +94,8 @@ type Event struct {
 	Unverified bool `json:"unverified,omitempty"`
 	// Wait is why and until when a path is closed.
 	Wait Wait `json:"wait,omitzero"`
+	// Throttle is what the throttle noticed, and by what.
+	Throttle *throttle.Change `json:"throttle,omitempty"`
 	// Warmup is what a path's warm-up went through, with the evidence.
 	Warmup *warmup.Change `json:"warmup,omitempty"`
 	// Migration is what a migration went through, with the evidence.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/reputemail/repute/bounce"
@@ -18,7 +19,13 @@ func (d *dispatcher) judge(a *attempt, results []transport.Result, err error) {
 	now := time.Now()
 	cancelled := d.ctx.Err() != nil && err != nil
 	saw := false
-	signals := make([]throttle.Signal, 0, 4)
+	signals := make([]sign, 0, 4)
+	named := 0 // recipients that the receiver took, whatever became of the message
+	for i := range results {
+		if stage := results[i].Reply.Stage; results[i].Accepted || stage == bounce.StageData || stage == bounce.StageDot {
+			named++
+		}
+	}
 	for i := range a.group {
 		del := &a.group[i]
 		var res transport.Result
@@ -36,7 +43,7 @@ func (d *dispatcher) judge(a *attempt, results []transport.Result, err error) {
 			record.TLS = a.session.tls
 		}
 		if res.Accepted {
-			signals = addSignal(signals, throttle.Signal{Kind: throttle.SignalSuccess})
+			signals = addSignal(signals, sign{Signal: throttle.Signal{Kind: throttle.SignalSuccess}})
 			d.learn(a, now, warmup.Delivered)
 			d.compare(a, del, now, warmup.Delivered)
 			d.s.settler.delivered(a, del, record)
@@ -49,8 +56,18 @@ func (d *dispatcher) judge(a *attempt, results []transport.Result, err error) {
 		}
 		v := d.s.cfg.Classifier.Classify(a.dest.provider, reply)
 		record.Verdict = v
-		if s, ok := signalOf(v, reply); ok {
+		if s, ok := d.signalOf(a, v, reply); ok {
+			if s.Kind == throttle.SignalTooManyRecipients {
+				if s.Recipients = named; named == 0 { // it is not this transaction's
+					s.Kind = throttle.SignalRateLimited
+				}
+			}
+			s.Text = strings.Join(d.s.redact.reply(reply, del.Recipient).Lines, "\n")
 			signals = addSignal(signals, s)
+			if s.Kind == throttle.SignalTooManyRecipients { // RFC 5321 section 4.5.3.1.10: the others go into the next transaction
+				a.back = append(a.back, *del)
+				continue
+			}
 		}
 		d.learn(a, now, outcomeOf(v))
 		d.compare(a, del, now, comparedAs(v))
@@ -66,9 +83,14 @@ func (d *dispatcher) judge(a *attempt, results []transport.Result, err error) {
 	}
 	a.sent = saw
 	for _, s := range signals {
-		s.Began = a.began
-		d.s.cfg.Throttle.ObserveAt(now, throttle.Path(a.path.key), s)
+		d.signal(a, now, s.Signal, s.domain)
 	}
+}
+
+// sign is what a reply means for the throttle: of the path, or of the signing domain.
+type sign struct {
+	throttle.Signal
+	domain bool
 }
 
 // localRefusal reports whether we did not even begin the transaction: the receiver lacks what the message needs.
@@ -164,8 +186,8 @@ func comparedAs(v bounce.Verdict) warmup.Outcome {
 }
 
 // signalOf is what a verdict means for the throttle. Of our own replies only the failure of a connection is told.
-func signalOf(v bounce.Verdict, r bounce.Reply) (throttle.Signal, bool) {
-	s := throttle.Signal{Kind: throttle.SignalOther, RetryAfter: v.RetryAfter}
+func (d *dispatcher) signalOf(a *attempt, v bounce.Verdict, r bounce.Reply) (sign, bool) {
+	s := sign{Signal: throttle.Signal{Kind: throttle.SignalOther}}
 	if r.Local {
 		s.Kind = throttle.SignalNetworkFailure
 		return s, v.Category == bounce.Network && r.Stage == bounce.StageConnect
@@ -173,15 +195,31 @@ func signalOf(v bounce.Verdict, r bounce.Reply) (throttle.Signal, bool) {
 	if v.Scope == bounce.ScopeRecipient || v.Scope == bounce.ScopeMessage {
 		return s, true // says nothing about the path
 	}
+	s.Code, s.RetryAfter, s.domain = r.Code, v.RetryAfter, v.Scope == bounce.ScopeDomain
+	greeting := r.Stage == bounce.StageConnect || r.Stage == bounce.StageEHLO
 	switch v.Category {
 	case bounce.RateLimited:
 		s.Kind = throttle.SignalRateLimited
-		if r.Stage == bounce.StageConnect || r.Stage == bounce.StageEHLO {
+		switch {
+		case v.Limit == bounce.LimitConnections:
+			s.Kind = throttle.SignalTooManyConnections
+		case v.Limit == bounce.LimitMessages:
+			s.Kind = throttle.SignalTooManyMessages
+			if a.session != nil {
+				s.Messages = a.session.sent - 1
+			}
+		case v.Limit == bounce.LimitRecipients:
+			s.Kind = throttle.SignalTooManyRecipients
+		case greeting && !s.domain:
 			s.Kind = throttle.SignalTooManyConnections
 		}
 	case bounce.ReputationBlock, bounce.Blocklisted:
-		if v.Scope == bounce.ScopeRoute {
+		if v.Scope == bounce.ScopeRoute || s.domain && a.lane.stream.SigningDomain != "" {
 			s.Kind = throttle.SignalBlocked
+		}
+	case bounce.ServerBusy:
+		if greeting {
+			s.Kind = throttle.SignalNetworkFailure
 		}
 	case bounce.Greylisted:
 		s.Kind = throttle.SignalGreylisted
@@ -190,9 +228,9 @@ func signalOf(v bounce.Verdict, r bounce.Reply) (throttle.Signal, bool) {
 }
 
 // addSignal adds a signal unless one of its kind is there: one transaction is one observation.
-func addSignal(signals []throttle.Signal, s throttle.Signal) []throttle.Signal {
+func addSignal(signals []sign, s sign) []sign {
 	for i := range signals {
-		if signals[i].Kind == s.Kind {
+		if signals[i].Kind == s.Kind && signals[i].domain == s.domain {
 			signals[i].RetryAfter = max(signals[i].RetryAfter, s.RetryAfter)
 			return signals
 		}

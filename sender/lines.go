@@ -67,7 +67,7 @@ func (d *dispatcher) rerank(l *lane) {
 // ensureServed keeps the invariant that every line is served some time: by an alarm, or by the end of something that is
 // under way on the path. It holds after each change of a line or of what is under way.
 func (d *dispatcher) ensureServed(p *path, now time.Time) {
-	if p.busy.len() > 0 && p.alarm.slot == 0 && p.claiming == 0 && !p.starved && p.quiet() {
+	if p.busy.len() > 0 && p.alarm.slot == 0 && p.claiming == 0 && p.starved == "" && p.quiet() {
 		d.setAlarm(&p.alarm, now.Add(tokenHold))
 	}
 }

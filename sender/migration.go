@@ -143,18 +143,27 @@ func (s *Sender) armOfDelivery(st *stream, provider string, del *queue.Delivery)
 }
 
 // tiers are the routes that the first delivery of a lane may use, in the order in which they are tried: the next tier when all of the one before are closed.
-func (d *dispatcher) tiers(l *lane) (a arm, tiers [4][]*routeInfo) {
-	pool := l.stream.pool
+// sticky says that the first tier is the route on which it was tried before, and that the others are only for when that is stopped for long.
+func (d *dispatcher) tiers(l *lane) (a arm, tiers [4][]*routeInfo, sticky bool) {
+	pool := l.pool()
 	if len(l.stream.migrations) > 0 {
 		a = d.s.armOfDelivery(l.stream, l.dest.provider, l.first())
 	}
 	if r := d.s.routes[l.route]; r != nil && (pool.has(r) || a.arm == warmup.ArmNew && a.of.to.has(r)) {
-		return a, [4][]*routeInfo{{r}}
+		return a, [4][]*routeInfo{{r}, d.others(pool.routes, r), d.others(pool.overflow, r)}, true
 	}
 	if a.arm == warmup.ArmNew {
-		return a, [4][]*routeInfo{a.of.to.routes, a.of.to.overflow, pool.routes, pool.overflow}
+		return a, [4][]*routeInfo{a.of.to.routes, a.of.to.overflow, pool.routes, pool.overflow}, false
 	}
-	return a, [4][]*routeInfo{pool.routes, pool.overflow}
+	return a, [4][]*routeInfo{pool.routes, pool.overflow}, false
+}
+
+// others are the routes but one.
+func (d *dispatcher) others(routes []*routeInfo, r *routeInfo) []*routeInfo {
+	if !slices.Contains(routes, r) {
+		return routes
+	}
+	return slices.DeleteFunc(slices.Clone(routes), func(o *routeInfo) bool { return o == r })
 }
 
 // sameArm is the part of a group that goes by the same arm as its first delivery; it is brought to the front.

@@ -20,6 +20,8 @@ type path struct {
 	limits throttle.Limits // as of the latest decision about a connection
 
 	open int                   // connections, from before they are dialled until they are closed
+	live map[string]int        // sessions, idle or not, by site
+	rest time.Time             // until when no further connection is opened: one was refused while others work
 	idle map[string][]*session // by site
 
 	busy   line  // wait for a connection or a token
@@ -33,8 +35,8 @@ type path struct {
 	useful      bool      // there was an answer since the latest preparation began
 	patience    time.Time // until when mail waits for the answer rather than go elsewhere; zero when the latest one was ready
 
-	starved  bool // in line for a connection of the process
-	claiming int  // lanes that have their turn and claim what to send
+	starved  throttle.Reason // which cap it is in line for a connection of; empty: none
+	claiming int             // lanes that have their turn and claim what to send
 
 	turn   *lane // whose turn in cold is kept, while it claims what to send
 	kept   int   // deliveries that wait for its warm-up allowance while others overflow
@@ -55,7 +57,7 @@ const maxTurns = 1024
 func (d *dispatcher) path(key Path, r *routeInfo) *path {
 	p := d.paths[key]
 	if p == nil {
-		p = &path{key: key, route: r, idle: map[string][]*session{}}
+		p = &path{key: key, route: r, idle: map[string][]*session{}, live: map[string]int{}}
 		p.alarm.ring = func(time.Time) { d.serve(p, "") }
 		p.coldAt.ring = func(now time.Time) { d.serveCold(p) }
 		p.busy.ranked, p.cold.ranked = r.warming, true
@@ -73,7 +75,7 @@ func (d *dispatcher) path(key Path, r *routeInfo) *path {
 
 // forget drops a path that nobody uses. The mutex is held.
 func (d *dispatcher) forget(p *path) {
-	if p.open == 0 && p.claiming == 0 && !p.starved && p.busy.len() == 0 && p.cold.len() == 0 && p.kept == 0 && !p.preparing && !p.closed.Until.After(time.Now()) {
+	if p.open == 0 && p.claiming == 0 && p.starved == "" && p.busy.len() == 0 && p.cold.len() == 0 && p.kept == 0 && !p.preparing && !p.closed.Until.After(time.Now()) {
 		d.opened(p, time.Now())
 		d.alarms.clear(&p.alarm)
 		d.alarms.clear(&p.coldAt)
@@ -95,32 +97,41 @@ func (d *dispatcher) opened(p *path, now time.Time) {
 func (d *dispatcher) begin(l *lane, now time.Time) (on *path) {
 	var obstacles [8]obstacle
 	met := obstacles[:0]
-	a, tiers := d.tiers(l)
+	a, tiers, sticky := d.tiers(l)
 	defer func() { l.from = 0 }()
 choosing:
 	for tier := 0; tier < len(tiers); tier++ {
-		if tier == 1 && l.from == 0 {
+		if tier == 1 && l.from == 0 && !sticky {
 			if !d.mayOverflow(l, a, tiers[0], met, now) {
 				break
 			}
 			if l.from > 0 { // it is for another delivery to overflow, which may be of the other arm
 				before := a
-				if a, tiers = d.tiers(l); a != before {
+				if a, tiers, sticky = d.tiers(l); a != before {
 					tier = 0
 				}
 			}
 		}
+		if tier == 1 && sticky && !restsLong(met, now) {
+			break
+		}
 		routes, saturated := tiers[tier], false
+		if tier == 0 && !sticky && a.of == nil {
+			routes = d.weights.order(now, l.pool(), l.dest.provider)
+		}
 		for _, r := range routes {
 			if refusedBy(l.first(), r.Name) {
 				continue
 			}
-			by := over{flow: tier > 0 || slices.Contains(l.stream.pool.overflow, r), arm: a}
+			by := over{flow: tier > 0 && !sticky || slices.Contains(l.pool().overflow, r), arm: a}
 			if by.flow {
 				by.why = closing(l, met)
 			}
 			o, ok := d.try(l, r, now, by)
 			if ok {
+				if tier == 0 && !sticky {
+					d.weights.took(now, l.pool(), l.dest.provider, r)
+				}
 				l.waits = l.waits[:0]
 				return o.path
 			}
@@ -149,6 +160,20 @@ choosing:
 		}
 	}
 	return nil
+}
+
+// stickyFor is up to how long a delivery waits for the route on which it was tried before. Then another one may take it, though that is one to which a
+// receiver that greylists has to get used.
+const stickyFor = 15 * time.Minute
+
+// restsLong reports whether the only obstacle is a path that is stopped for long.
+func restsLong(met []obstacle, now time.Time) bool {
+	for _, o := range met {
+		if o.wait.Reason != WaitBackoff || o.saturated || o.wait.Until.Sub(now) < stickyFor {
+			return false
+		}
+	}
+	return true
 }
 
 // over says whether a route is one for overflow, what led to it, and for which arm of a migration it is tried.
@@ -201,7 +226,14 @@ func (d *dispatcher) try(l *lane, r *routeInfo, now time.Time, by over) (obstacl
 		}
 		granted = a
 	}
-	undo := func() { d.giveBack(&granted, now) }
+	if o, ok := d.domainToken(l, now); !ok {
+		d.giveBack(&granted, now)
+		return o, false
+	}
+	undo := func() {
+		d.giveBack(&granted, now)
+		d.domainTokenBack(l.stream, l.dest.provider, now)
+	}
 	sess := p.takeIdle(site)
 	if sess != nil {
 		d.unidle(sess)
@@ -266,6 +298,10 @@ func (d *dispatcher) throttled(p *path, dec throttle.Decision, now time.Time) ob
 	o := obstacle{path: p, saturated: true, wait: Wait{Path: p.key, Until: dec.Until, Detail: string(dec.Reason)}}
 	p.full = true
 	switch dec.Reason {
+	case throttle.ReasonRouteCap, throttle.ReasonProviderCap, throttle.ReasonProcessCap:
+		o.wait.Reason = WaitConnections
+		d.evictIdle(p)
+		d.starve(p, dec.Reason)
 	case throttle.ReasonConnections:
 		o.wait.Reason = WaitConnections
 		d.evictIdle(p) // another site's, or one too many

@@ -88,7 +88,10 @@ type stream struct {
 }
 
 // poolInfo is a Pool made ready.
-type poolInfo struct{ routes, overflow []*routeInfo }
+type poolInfo struct {
+	routes, overflow []*routeInfo
+	weights          map[*routeInfo]int // nil: in order
+}
 
 func (p *poolInfo) has(r *routeInfo) bool {
 	return slices.Contains(p.routes, r) || slices.Contains(p.overflow, r)
@@ -137,6 +140,12 @@ func New(cfg Config) (*Sender, error) {
 		}
 		for _, name := range p.Overflow {
 			info.overflow = append(info.overflow, s.routes[name])
+		}
+		if len(p.Weights) > 0 {
+			info.weights = map[*routeInfo]int{}
+			for _, r := range info.routes {
+				info.weights[r] = max(1, p.Weights[r.Name])
+			}
 		}
 		pools[p.Name] = info
 	}
@@ -201,7 +210,7 @@ func (s *Sender) compose() (err error) {
 	if c.Throttle == nil {
 		l, err := throttle.New(s.throttleConfig(table))
 		if err != nil {
-			return badConfig("Limits, Backoff or Routes' Relay.Limits", "%v", err)
+			return badConfig("Limits, Backoff, ProviderCaps, MaxMessageRate or Routes' Cap or Relay.Limits", "%v", err)
 		}
 		c.Throttle = l
 	}
@@ -241,13 +250,22 @@ var relayLimits = throttle.Limits{Connections: 10, MessagesPerConnection: 100, R
 
 // throttleConfig is that of the default Throttle: the host's limits by provider, and those of relays.
 func (s *Sender) throttleConfig(table *throttle.Table) throttle.Config {
-	cfg := throttle.Config{Table: table, Logger: s.log, Limits: s.cfg.Limits, Backoff: s.cfg.Backoff, Paths: map[throttle.Path]throttle.Limits{}}
+	cfg := throttle.Config{
+		Table: table, Logger: s.log, Limits: s.cfg.Limits, Backoff: s.cfg.Backoff, Paths: map[throttle.Path]throttle.Limits{},
+		Routes: map[string]throttle.Cap{}, Providers: s.cfg.ProviderCaps, Process: throttle.Cap{MessageRate: s.cfg.MaxMessageRate}, OnChange: s.tellThrottle,
+	}
 	if s.cfg.Providers != Providers(table) { // the host's own names
 		for name := range s.cfg.Limits {
 			cfg.Names = append(cfg.Names, name)
 		}
+		for name := range s.cfg.ProviderCaps {
+			cfg.Names = append(cfg.Names, name)
+		}
 	}
 	for _, r := range s.routes {
+		if r.Cap != (throttle.Cap{}) {
+			cfg.Routes[r.Name] = r.Cap
+		}
 		if r.Relay == nil {
 			continue
 		}

@@ -219,3 +219,21 @@ func mustJSON(v any) string {
 	}
 	return string(b)
 }
+
+// await sleeps until a condition holds, up to a time.
+func (w *world) await(done func() bool, atMost time.Duration) {
+	w.t.Helper()
+	for end := time.Now().Add(atMost); !done(); {
+		if !time.Now().Before(end) {
+			w.t.Fatalf("not done within %v", atMost)
+		}
+		time.Sleep(time.Second)
+	}
+}
+
+// classifierFunc is a Classifier of one function.
+type classifierFunc func(provider string, r bounce.Reply) bounce.Verdict
+
+func (f classifierFunc) Classify(provider string, r bounce.Reply) bounce.Verdict {
+	return f(provider, r)
+}

@@ -40,6 +40,11 @@ func (b *bucket) take(now time.Time) (until time.Time, ok bool) {
 	return now.Add(time.Duration(math.Ceil(wait)) + time.Microsecond), false
 }
 
+// reserve takes the token that take has just refused, for the time that it returns.
+func (b *bucket) reserve(now time.Time) time.Time {
+	return now.Add(b.limiter.ReserveN(now, 1).DelayFrom(now) + time.Microsecond)
+}
+
 // give gives back a token, as if it had never been taken. Above the burst it is lost, as it would be in a full bucket.
 //
 // x/time/rate subtracts what it is asked for, so that asking for minus one adds one; the next call caps the sum.

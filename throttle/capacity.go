@@ -38,13 +38,40 @@ func (c *capacity) add(by int) {
 	}
 }
 
-// take takes a message, or says when there will be one.
-func (c *capacity) take(now time.Time) (until time.Time, ok bool) {
+// take takes a message, or says when there will be one, and gives out a ticket for that time: so paths take turns, and none that comes at the right moment takes from one
+// that waits. A ticket is good for some seconds from its time.
+func (c *capacity) take(now time.Time, ticket *time.Time) (until time.Time, ok bool) {
 	if c == nil || c.rate == (Rate{}) {
 		return time.Time{}, true
 	}
 	now = c.clock(now)
-	return c.messages.take(now)
+	if t := *ticket; !t.IsZero() {
+		if now.Before(t) && t.Sub(now) <= maxTicket {
+			return t, false
+		}
+		*ticket = time.Time{}
+		if !now.Before(t) && now.Sub(t) <= ticketGrace {
+			return time.Time{}, true
+		}
+	}
+	if until, ok = c.messages.take(now); ok || until.Sub(now) > maxTicket {
+		return until, ok
+	}
+	*ticket = c.messages.reserve(now)
+	return *ticket, false
+}
+
+const (
+	// ticketGrace is how long after its time a ticket is good, and maxTicket how far ahead one is given out.
+	ticketGrace = 5 * time.Second
+	maxTicket   = time.Minute
+)
+
+// hold turns a message that was taken, and cannot be used yet, into a ticket.
+func (c *capacity) hold(now time.Time, ticket *time.Time) {
+	if c != nil && c.rate != (Rate{}) {
+		*ticket = c.clock(now)
+	}
 }
 
 func (c *capacity) give(now time.Time) {

@@ -52,9 +52,13 @@ type Reason string
 
 // The reasons.
 const (
-	// ReasonConnections: as many connections are open as may be, of the path, its route, its provider or the process. For a
+	// ReasonConnections: as many connections are open as the path may have. For a
 	// message: more are open than a path that comes back from a stop may have; close idle ones.
 	ReasonConnections Reason = "connections"
+	// ReasonRouteCap, ReasonProviderCap and ReasonProcessCap: as many are open as a Cap allows. The release of a connection of another path can change the answer.
+	ReasonRouteCap    Reason = "route-cap"
+	ReasonProviderCap Reason = "provider-cap"
+	ReasonProcessCap  Reason = "process-cap"
 	// ReasonConnectRate: connections were opened too fast.
 	ReasonConnectRate Reason = "connect-rate"
 	// ReasonMessageRate: messages were begun too fast.
@@ -71,7 +75,8 @@ const (
 type Decision struct {
 	// OK: the token was taken. Otherwise nothing was.
 	OK bool
-	// Until is when to ask again. The zero time: unknown, wait for a release or a success on this path. Zero when OK.
+	// Until is when to ask again. The zero time: unknown, wait for a release or a success on this path, or for a release on another one where the reason is a cap. Zero
+	// when OK.
 	Until time.Time
 	// Reason says why the token was refused. Empty when OK.
 	Reason Reason
@@ -260,10 +265,10 @@ func (l *Limiter) AcquireAt(now time.Time, key Path, t Token) Decision {
 	case now.Before(p.until):
 		d.Reason, d.Until = p.cause.reason(), p.until
 	case t == TokenConnection:
-		if d.Limits.Connections > 0 && p.open >= d.Limits.Connections ||
-			p.route.full() || p.provider.full() || l.process.full() {
-			d.Reason = ReasonConnections
-		} else if until, ok := p.connects.take(now); !ok {
+		if d.Reason = p.full(&d.Limits, l.process); d.Reason != "" {
+			break
+		}
+		if until, ok := p.connects.take(now); !ok {
 			d.Reason, d.Until = ReasonConnectRate, until
 		} else {
 			d.OK = true
@@ -291,7 +296,7 @@ func (l *Limiter) ReleaseAt(now time.Time, key Path, t Token) {
 	now = p.clock(now)
 	switch t {
 	case TokenMessage:
-		p.giveMessage(now, 5, l.processOf(key))
+		p.giveMessage(now, l.processOf(key))
 	case TokenConnection, TokenUnopened:
 		if p.open == 0 {
 			return

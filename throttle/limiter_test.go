@@ -66,18 +66,18 @@ func TestCaps(t *testing.T) {
 	})
 	for _, c := range []struct {
 		path Path
-		ok   bool
+		why  Reason
 	}{
-		{Path{"a", "x.example"}, true},
-		{Path{"a", "google"}, true},
-		{Path{"a", "y.example"}, false}, // the route's cap
-		{Path{"b", "google"}, false},    // the provider's
-		{Path{"b", "x.example"}, true},
-		{Path{"b", "x.example"}, true},
-		{Path{"b", "x.example"}, false}, // the process's
+		{Path{"a", "x.example"}, ""},
+		{Path{"a", "google"}, ""},
+		{Path{"a", "y.example"}, ReasonRouteCap},
+		{Path{"b", "google"}, ReasonProviderCap},
+		{Path{"b", "x.example"}, ""},
+		{Path{"b", "x.example"}, ""},
+		{Path{"b", "x.example"}, ReasonProcessCap},
 	} {
 		d := l.AcquireAt(start, c.path, TokenConnection)
-		if d.OK != c.ok || !d.OK && d.Reason != ReasonConnections {
+		if d.OK != (c.why == "") || d.Reason != c.why {
 			t.Fatalf("%v: %+v", c.path, d)
 		}
 	}

@@ -17,6 +17,7 @@ type path struct {
 	learnt             *learnt // nil: nothing
 	messages, connects bucket
 	route, provider    *capacity
+	tickets            *[3]time.Time // for a message of the caps of route, provider and process
 
 	// The stop began at began and was meant to take length.
 	began  time.Time
@@ -55,6 +56,7 @@ func (p *path) shift(now time.Time, by time.Duration) {
 			*t = t.Add(by)
 		}
 	}
+	p.tickets = nil
 	if p.learnt != nil {
 		p.learnt.shift(by)
 	}
@@ -92,7 +94,23 @@ func (p *path) lessons() *learnt {
 	return p.learnt
 }
 
-// takeMessage takes a message token from all that limits them, or from none.
+// full is why no further connection may be opened, or empty.
+func (p *path) full(l *Limits, process *capacity) Reason {
+	switch {
+	case l.Connections > 0 && p.open >= l.Connections:
+		return ReasonConnections
+	case p.route.full():
+		return ReasonRouteCap
+	case p.provider.full():
+		return ReasonProviderCap
+	case process.full():
+		return ReasonProcessCap
+	}
+	return ""
+}
+
+// takeMessage takes a message token from all that limits them. If one of them has none, the path's own are given back; of the caps it has
+// a ticket then, so that no path takes from the others what is shared.
 func (p *path) takeMessage(now time.Time, process *capacity) (until time.Time, ok bool) {
 	if p.learnt != nil {
 		if until, ok = p.learnt.take(now); !ok {
@@ -100,39 +118,43 @@ func (p *path) takeMessage(now time.Time, process *capacity) (until time.Time, o
 		}
 	}
 	if until, ok = p.messages.take(now); !ok {
-		p.giveMessage(now, 1, process)
+		p.giveOwn(now, false)
 		return until, false
 	}
-	if until, ok = p.route.take(now); !ok {
-		p.giveMessage(now, 2, process)
-		return until, false
+	if p.route == nil && p.provider == nil && (process == nil || process.rate == Rate{}) {
+		return time.Time{}, true
 	}
-	if until, ok = p.provider.take(now); !ok {
-		p.giveMessage(now, 3, process)
-		return until, false
+	caps := [...]*capacity{p.route, p.provider, process}
+	if p.tickets == nil {
+		p.tickets = new([len(caps)]time.Time)
 	}
-	if until, ok = process.take(now); !ok {
-		p.giveMessage(now, 4, process)
+	for i, c := range caps {
+		if until, ok = c.take(now, &p.tickets[i]); ok {
+			continue
+		}
+		for j := range i { // it keeps what it has of the others
+			caps[j].hold(now, &p.tickets[j])
+		}
+		p.giveOwn(now, true)
 		return until, false
 	}
 	return time.Time{}, true
 }
 
-// giveMessage gives a message token back to the first n of those that takeMessage takes from.
-func (p *path) giveMessage(now time.Time, n int, process *capacity) {
-	if n > 0 && p.learnt != nil {
+// giveMessage gives a message token back.
+func (p *path) giveMessage(now time.Time, process *capacity) {
+	p.giveOwn(now, true)
+	p.route.give(now)
+	p.provider.give(now)
+	process.give(now)
+}
+
+// giveOwn gives back what takeMessage took of the path itself.
+func (p *path) giveOwn(now time.Time, messages bool) {
+	if p.learnt != nil {
 		p.learnt.give()
 	}
-	if n > 1 {
+	if messages {
 		p.messages.give(now)
-	}
-	if n > 2 {
-		p.route.give(now)
-	}
-	if n > 3 {
-		p.provider.give(now)
-	}
-	if n > 4 {
-		process.give(now)
 	}
 }

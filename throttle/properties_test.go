@@ -149,7 +149,11 @@ func checkDecision(t *rapid.T, d Decision, now time.Time) {
 	if d.OK != (d.Reason == "") || d.OK && !d.Until.IsZero() || !d.Until.IsZero() && !d.Until.After(now) {
 		t.Fatalf("%+v at %v", d, now)
 	}
-	if d.Until.IsZero() && !d.OK && d.Reason != ReasonConnections {
+	switch d.Reason {
+	case ReasonConnections, ReasonRouteCap, ReasonProviderCap, ReasonProcessCap:
+		return
+	}
+	if d.Until.IsZero() && !d.OK {
 		t.Fatalf("%+v names no time", d)
 	}
 }
