@@ -159,7 +159,7 @@ func (c *ReactionsConfig) checkProvider(name string) error {
 	if strings.Contains(name, "+") {
 		return invalid("Providers", "%q: name its parts, a mixed provider counts as each of them", name)
 	}
-	if !c.Table.possible(name) {
+	if !c.Table.possible(name) || strings.HasPrefix(name, domainMark) {
 		return invalid("Providers", "%q can never match: it is neither a provider of the table nor a domain", name)
 	}
 	if known, by := c.Table.match(name); known != "" {
