@@ -60,7 +60,7 @@ func TestReactionsMatch(t *testing.T) {
 		}
 	}
 	for _, code := range []int{-1, 0, 220, 250, 354, 399, 600, 4210} {
-		if got := r.Match("yahoo", code, "[TSS04]"); got != nil {
+		if got := r.Match("google", code, "an unusual rate"); got != nil {
 			t.Errorf("the code %d, which is no failure, leads to %s", code, got.Name)
 		}
 	}
@@ -163,9 +163,13 @@ func TestReactionsRefuse(t *testing.T) {
 	}
 	broad := good()
 	broad.Providers, broad.Any, broad.Match = []string{"apple"}, []string{"hcm1"}, []string{"421 HCM1"}
+	excepted := good()
+	excepted.Providers = []string{"@school.example"}
+	table := newTable(t, TableConfig{Exceptions: []Exception{{Domain: "school.example", Limits: Limits{Connections: 1}}}})
 	second := good()
 	second.Name = "acme/second"
 	for want, config := range map[string]ReactionsConfig{
+		`throttle: reaction "acme/slow": Providers: "@school.example" can never match`:                                      {Reactions: []Reaction{excepted}, Table: table},
 		`throttle: reaction "acme/second": Match: "421 4.7.0 zzz" leads to "acme/slow", which shadows it`:                   {Reactions: []Reaction{good(), second}},
 		`throttle: ReactionsConfig.Reactions[1].Name: "acme/slow" is there twice`:                                           {Reactions: []Reaction{good(), good()}},
 		`throttle: ReactionsConfig.Without: there is no built-in reaction "yahoo/x"`:                                        {Without: []string{"yahoo/x"}},

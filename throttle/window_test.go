@@ -26,6 +26,9 @@ func TestWindow(t *testing.T) {
 		{"it starts anew", twice, []time.Duration{0, 1, 2, 3}, []int{1, 3}},
 		{"a little back is the latest", twice, []time.Duration{time.Hour, time.Hour - time.Minute, 2 * time.Hour}, []int{1}},
 		{"a little back lengthens nothing", thrice, []time.Duration{0, time.Hour - 1, time.Hour - time.Minute}, []int{2}},
+		{"back twice is back from the latest", Rate{4, time.Hour}, []time.Duration{
+			time.Hour, time.Hour - time.Minute, time.Hour - 2*time.Minute, 2*time.Hour - 90*time.Second,
+		}, nil},
 		{"the clock is set back", twice, []time.Duration{100 * time.Hour, 10 * time.Hour}, []int{1}},
 		{"set back, and then time runs", thrice, []time.Duration{100 * time.Hour, 10 * time.Hour, 11 * time.Hour}, nil},
 		{"the clock is set forward", twice, []time.Duration{0, 1000 * time.Hour, 1000*time.Hour + 1}, []int{2}},
