@@ -71,4 +71,11 @@
 //
 // A Limiter keeps a bounded number of paths, and drops the unused ones first. One that is stopped is never dropped; one that
 // ramps or has learnt lower limits is only dropped when it was not used for Config.Idle, however many others there are.
+//
+// # Reactions
+//
+// Some replies ask for more than their signal does. A Reaction is a rule, as data with a source and evidence: which replies of
+// which providers, how many within a sliding window, and what is slowed down for how long. Reactions.Match finds the one to a
+// reply; those for certain providers come before those for any, and the host's before the built-in ones. NewReactions refuses
+// one that can never match, never acts or is shadowed by another.
 package throttle

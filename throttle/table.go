@@ -19,6 +19,8 @@ const maxOperators = 3
 type TableConfig struct {
 	// Providers are added to the built-in ones; one of the same name replaces it whole. Defaults to none.
 	Providers []Provider
+	// Exceptions are recipient domains that accept less than their providers. Defaults to none.
+	Exceptions []Exception
 	// Default are the limits of a provider that the table does not know. Defaults to DefaultLimits.
 	Default *Limits
 }
@@ -28,7 +30,9 @@ type Table struct {
 	providers map[string]Provider
 	suffixes  map[string]string // MX suffix to provider name
 	domains   map[string]string // recipient domain to provider name
-	fallback  Limits
+	// exceptions are by recipient domain.
+	exceptions map[string]Exception
+	fallback   Limits
 }
 
 // NewTable makes a Table. A provider that could never match, in whole or by one of its entries, is an error that names it.
@@ -38,10 +42,11 @@ func NewTable(config TableConfig) (*Table, error) {
 		return nil, err
 	}
 	t := &Table{
-		providers: make(map[string]Provider),
-		suffixes:  make(map[string]string),
-		domains:   make(map[string]string),
-		fallback:  DefaultLimits(),
+		providers:  make(map[string]Provider),
+		suffixes:   make(map[string]string),
+		domains:    make(map[string]string),
+		exceptions: make(map[string]Exception),
+		fallback:   DefaultLimits(),
 	}
 	for _, p := range builtin {
 		t.providers[p.Name] = p
@@ -60,6 +65,9 @@ func NewTable(config TableConfig) (*Table, error) {
 			return nil, fmt.Errorf("throttle: %w", within("TableConfig.Default", err))
 		}
 		t.fallback = *config.Default
+	}
+	if err := t.except(config.Exceptions); err != nil {
+		return nil, fmt.Errorf("throttle: %w", err)
 	}
 	return t, t.index()
 }
@@ -145,10 +153,13 @@ func (t *Table) Provider(domain string, mx []string) string {
 }
 
 // Limits are the limits of a provider as Provider names it: those of the table, the default for one it does not know, or
-// the strictest of several operators'.
+// the strictest of several operators'. For a domain's own path (see DomainPath) they are those of its exception, or none.
 func (t *Table) Limits(provider string) Limits {
 	if p, ok := t.providers[provider]; ok {
 		return p.Limits
+	}
+	if l, ok := t.exceptionLimits(provider); ok {
+		return l
 	}
 	first, rest, mixed := strings.Cut(provider, "+")
 	if !mixed {
@@ -157,8 +168,12 @@ func (t *Table) Limits(provider string) Limits {
 	return strictest(t.Limits(first), t.Limits(rest))
 }
 
-// possible reports whether Provider can ever return this name.
+// possible reports whether Provider can ever return this name, or whether it is that of an exception's path.
 func (t *Table) possible(provider string) bool {
+	if domain, ok := strings.CutPrefix(provider, domainMark); ok {
+		_, ok = t.exceptions[domain]
+		return ok
+	}
 	for name := range strings.SplitSeq(provider, "+") {
 		if _, ok := t.providers[name]; ok {
 			continue

@@ -6,4 +6,5 @@
 //  3. Every file, test and subtest of docs/rfc-coverage.md exists.
 //  4. "make help" names every target, and .ci/run is a shell script without syntax errors.
 //  5. doc.go links to every package that a program can import, README's table has each, and README tells of every example.
+//  6. The tables of docs/throttle.md are those of the built-in providers and reactions.
 package docstest
