@@ -75,7 +75,8 @@
 // # Reactions
 //
 // Some replies ask for more than their signal does. A Reaction is a rule, as data with a source and evidence: which replies of
-// which providers, how many within a sliding window, and what is slowed down for how long. Reactions.Match finds the one to a
-// reply; those for certain providers come before those for any, and the host's before the built-in ones. NewReactions refuses
+// which providers, how many within a sliding window, and what is slowed down for how long. Config.Reactions are those of a Limiter: ObserveAt finds the one to
+// Signal.Code and Signal.Text; those for certain providers come before those for any, and the host's before the built-in ones. A reply that came while the path was stopped,
+// or of an attempt that began before, does not count. What a reaction has lowered comes back when its time is over; what it stopped ramps. NewReactions refuses
 // one that can never match, never acts or is shadowed by another.
 package throttle

@@ -17,6 +17,10 @@ type learnt struct {
 	blocks   []time.Time
 	blockRow int
 	warned   time.Time // the latest warning
+
+	// What reactions have counted, and what they have imposed.
+	windows map[*Reaction]*window
+	imposed []imposed
 }
 
 // learntNumber is a number that a receiver has shown by refusing more. It holds for a day, and then the configured one is tried again.
@@ -70,32 +74,38 @@ func (k *learnt) lower(now time.Time, l *Limits) {
 	if k.pace.rate > 0 {
 		l.MessageRate = slower(l.MessageRate, asRate(k.pace.rate))
 	}
+	k.lowerImposed(now, l)
 }
 
 // empty reports whether nothing is remembered that lowers a limit.
 func (k *learnt) empty(now time.Time) bool {
+	for _, m := range k.imposed {
+		if now.Before(m.until) {
+			return false
+		}
+	}
 	return k.conns.most == 0 && k.pace.rate == 0 && k.perConnection.effective(now, 0) == 0 && k.recipients.effective(now, 0) == 0
 }
 
 // take takes a message of the pace, or says when there will be one.
 func (k *learnt) take(now time.Time) (until time.Time, ok bool) {
-	if k.pace.rate == 0 {
+	rate := k.rate(now)
+	if rate == 0 {
 		return time.Time{}, true
+	}
+	interval := time.Duration(float64(time.Second) / rate)
+	if latest := now.Add(interval); k.next.After(latest) { // the rate has risen since
+		k.next = latest
 	}
 	if now.Before(k.next) {
 		return k.next, false
 	}
-	k.next = now.Add(k.interval())
+	k.next = now.Add(interval)
 	return time.Time{}, true
 }
 
-func (k *learnt) give() {
-	if k.pace.rate > 0 && !k.next.IsZero() {
-		k.next = k.next.Add(-k.interval())
-	}
-}
-
-func (k *learnt) interval() time.Duration { return time.Duration(float64(time.Second) / k.pace.rate) }
+// give gives back a message that take gave.
+func (k *learnt) give() { k.next = time.Time{} }
 
 // block counts a block, and reports whether it is one too many.
 func (k *learnt) block(now time.Time, b *Backoff) bool {
@@ -127,6 +137,12 @@ func (k *learnt) shift(by time.Duration) {
 	times := []*time.Time{&k.conns.at, &k.pace.at, &k.next, &k.perConnection.at, &k.recipients.at, &k.closedAt, &k.warned}
 	for i := range k.blocks {
 		times = append(times, &k.blocks[i])
+	}
+	for i := range k.imposed {
+		times = append(times, &k.imposed[i].until)
+	}
+	for _, w := range k.windows {
+		w.shift(by)
 	}
 	for _, t := range times {
 		if !t.IsZero() {

@@ -103,6 +103,8 @@ type Config struct {
 	Providers map[string]Cap
 	// Process caps everything. Defaults to no cap.
 	Process Cap
+	// Reactions are rules for replies that ask for more than their signal does. Defaults to the built-in ones for Table; &Reactions{} has none.
+	Reactions *Reactions
 	// Backoff tunes the reactions to signals. Defaults as its fields say.
 	Backoff Backoff
 	// MaxPaths is the most paths remembered. Those with open connections, a running stop or a rate that is used up may exceed
@@ -132,8 +134,9 @@ type Limiter struct {
 	// routes and providers have only what is configured, so they are bounded.
 	routes, providers map[string]*capacity
 
-	mu    sync.Mutex // Guards everything in the paths and the caps, and every call of paths.
-	paths *keyed.Map[Path, *path]
+	mu      sync.Mutex // Guards everything in the paths and the caps, and every call of paths.
+	domains time.Time  // when a reaction was last to a recipient domain
+	paths   *keyed.Map[Path, *path]
 }
 
 // clockSlack is how far behind the latest time a caller may be for its clock to count as the same.
@@ -153,6 +156,13 @@ func New(config Config) (*Limiter, error) {
 	}
 	if err := config.validate(); err != nil {
 		return nil, fmt.Errorf("throttle: %w", within("Config", err))
+	}
+	if config.Reactions == nil {
+		r, err := NewReactions(ReactionsConfig{Table: config.Table, Names: config.Names})
+		if err != nil {
+			return nil, err
+		}
+		config.Reactions = r
 	}
 	if config.Idle == 0 {
 		config.Idle = defaultIdle
@@ -265,14 +275,14 @@ func (l *Limiter) AcquireAt(now time.Time, key Path, t Token) Decision {
 	case now.Before(p.until):
 		d.Reason, d.Until = p.cause.reason(), p.until
 	case t == TokenConnection:
-		if d.Reason = p.full(&d.Limits, l.process); d.Reason != "" {
+		if d.Reason = p.full(&d.Limits, l.processOf(key)); d.Reason != "" {
 			break
 		}
 		if until, ok := p.connects.take(now); !ok {
 			d.Reason, d.Until = ReasonConnectRate, until
 		} else {
 			d.OK = true
-			l.count(p, 1)
+			l.count(key, p, 1)
 		}
 	case p.cause != "" && p.open > d.Limits.Connections:
 		d.Reason = ReasonConnections
@@ -301,7 +311,7 @@ func (l *Limiter) ReleaseAt(now time.Time, key Path, t Token) {
 		if p.open == 0 {
 			return
 		}
-		l.count(p, -1)
+		l.count(key, p, -1)
 		if t == TokenUnopened {
 			p.connects.give(now)
 		}
@@ -309,11 +319,11 @@ func (l *Limiter) ReleaseAt(now time.Time, key Path, t Token) {
 }
 
 // count changes the number of open connections wherever it is counted.
-func (l *Limiter) count(p *path, by int) {
+func (l *Limiter) count(key Path, p *path, by int) {
 	p.open += by
 	p.route.add(by)
 	p.provider.add(by)
-	l.process.add(by)
+	l.processOf(key).add(by)
 }
 
 // path finds or makes the state of a path. The Limiter is locked.
@@ -322,16 +332,9 @@ func (l *Limiter) path(now time.Time, key Path) *path {
 }
 
 func (l *Limiter) newPath(now time.Time, key Path) *path {
-	domain := strings.HasPrefix(key.Route, domainPrefix)
-	limits, ok := l.config.Paths[key]
-	if !ok && !domain {
-		limits, ok = l.config.Limits[key.Provider]
-	}
-	if !ok && !domain {
-		limits = l.config.Table.Limits(key.Provider)
-	}
+	limits, own := l.limitsOf(key)
 	p := &path{limits: limits, seen: now}
-	if !domain {
+	if !own {
 		p.route, p.provider = l.routes[key.Route], l.providers[key.Provider]
 	}
 	p.messages.start(now, limits.MessageRate, 1)
@@ -339,10 +342,43 @@ func (l *Limiter) newPath(now time.Time, key Path) *path {
 	return p
 }
 
-// processOf is the cap of the process, which a message counts against once: for its path and not for its signing domain.
+// limitsOf are the configured limits of a path. own says that it counts against no caps: that of a signing or recipient domain, which goes beside the path of
+// the provider.
+func (l *Limiter) limitsOf(key Path) (limits Limits, own bool) {
+	if limits, own = l.config.Table.exceptionLimits(key.Provider); own {
+		return limits, true
+	}
+	limits, ok := l.config.Paths[key]
+	switch {
+	case strings.HasPrefix(key.Route, domainPrefix):
+		return limits, true
+	case ok:
+		return limits, false
+	}
+	if limits, ok = l.config.Limits[key.Provider]; !ok {
+		limits = l.config.Table.Limits(key.Provider)
+	}
+	return limits, false
+}
+
+// processOf is the cap of the process, which a message counts against once: for the path of its provider.
 func (l *Limiter) processOf(key Path) *capacity {
-	if strings.HasPrefix(key.Route, domainPrefix) {
+	if strings.HasPrefix(key.Route, domainPrefix) || strings.HasPrefix(key.Provider, domainMark) {
 		return nil
 	}
 	return l.process
+}
+
+// LimitsDomainAt reports whether a recipient domain has limits of its own over a route now: whether a sender has to ask for tokens of its DomainPath too.
+func (l *Limiter) LimitsDomainAt(now time.Time, route, domain string) bool {
+	if _, excepted := l.config.Table.Exception(domain); excepted {
+		return true
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.domains.IsZero() || now.Sub(l.domains) >= l.config.Idle { // no reaction was to a domain for long
+		return false
+	}
+	p, ok := l.paths.Get(now, DomainPath(route, domain))
+	return ok && p.live(p.look(now), l.config.Idle)
 }

@@ -7,10 +7,16 @@ import (
 
 // ObserveAt tells the Limiter what came back from an attempt over a path.
 func (l *Limiter) ObserveAt(now time.Time, key Path, s Signal) {
+	var reaction *Reaction
+	if s.Code != 0 {
+		reaction = l.config.Reactions.Match(key.Provider, s.Code, s.Text)
+	}
 	l.mu.Lock()
 	p := l.path(now, key)
-	o := observation{path: p, now: p.clock(now), signal: s, backoff: &l.config.Backoff}
-	o.observe()
+	o := observation{path: p, now: p.clock(now), signal: s, backoff: &l.config.Backoff, reaction: reaction}
+	if o.observe() {
+		o.react(l, key)
+	}
 	l.mu.Unlock()
 	for i := range o.changes {
 		c := &o.changes[i]
@@ -25,11 +31,14 @@ type observation struct {
 	now     time.Time
 	signal  Signal
 	backoff *Backoff
-	changes []Change
+	// reaction is the one to the reply, or nil.
+	reaction *Reaction
+	changes  []Change
 }
 
-// observe moves the machine of the path by the signal.
-func (o *observation) observe() {
+// observe moves the machine of the path by the signal. It reports whether that tells something new: false for one of an attempt that was under way when
+// the path stopped.
+func (o *observation) observe() bool {
 	p, s := o.path, &o.signal
 	s.RetryAfter = min(max(0, s.RetryAfter), o.backoff.Max)
 	if s.Kind != SignalNetworkFailure && s.Kind != SignalClosed {
@@ -39,7 +48,7 @@ func (o *observation) observe() {
 	o.numbers()
 	if o.now.Before(p.until) || !s.Began.IsZero() && s.Began.Before(p.until) {
 		o.late()
-		return
+		return false
 	}
 	switch s.Kind {
 	case SignalSuccess:
@@ -63,6 +72,7 @@ func (o *observation) observe() {
 		o.failed()
 	}
 	o.share()
+	return true
 }
 
 // count keeps the windows.
@@ -204,6 +214,14 @@ func (o *observation) stop(base, longest time.Duration) {
 		length = max(base, min(2*p.length, longest))
 	}
 	length = max(length, s.RetryAfter)
+	o.halt(s.Kind, o.now.Add(length))
+	p.length = length
+	o.changes = append(o.changes, Change{Kind: ChangeStopped, Cause: s.Kind, Until: p.until})
+}
+
+// halt stops the path until a time at least.
+func (o *observation) halt(cause SignalKind, until time.Time) {
+	p := o.path
 	if p.goal == 0 {
 		p.goal = p.effective(o.now).Connections
 		if p.goal == 0 {
@@ -213,15 +231,14 @@ func (o *observation) stop(base, longest time.Duration) {
 	if !o.now.Before(p.until) {
 		p.began = o.now
 	}
-	p.cause, p.length, p.allowed = s.Kind, length, 1
-	if until := o.now.Add(length); until.After(p.until) {
+	p.cause, p.length, p.allowed = cause, until.Sub(o.now), 1
+	if until.After(p.until) {
 		p.until = until
 	}
 	if k := p.learnt; k != nil {
 		k.blocks, k.blockRow = k.blocks[:0], 0
 	}
 	p.networkRow = 0
-	o.changes = append(o.changes, Change{Kind: ChangeStopped, Cause: s.Kind, Until: p.until})
 }
 
 // lowered notes a lower limit.

@@ -58,9 +58,12 @@ type Signal struct {
 	Messages int
 	// Recipients, with SignalTooManyRecipients, is how many recipients the transaction had; 0 when unknown.
 	Recipients int
-	// Code and Text are the receiver's reply: the basic code and the lines without codes. Empty where there was none, and where our own side made it up.
+	// Code and Text are the receiver's reply, for Config.Reactions: the basic code and the lines without codes. 0 and empty where there was none, where our own side
+	// made it up, and where it is not about our rate or reputation.
 	Code int
 	Text string
+	// Domain is the recipient's domain, for reactions of ScopeDomain. Empty: they do nothing.
+	Domain string
 }
 
 // Backoff tunes the reactions to signals, and bounds them.

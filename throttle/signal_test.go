@@ -268,7 +268,7 @@ func TestSignals(t *testing.T) {
 				}
 				for ; open < want; open++ {
 					// Not by AcquireAt: a test of refusals must be able to have more open than is allowed.
-					l.count(l.path(now, example), 1)
+					l.count(example, l.path(now, example), 1)
 				}
 				l.ObserveAt(now, example, s.signal)
 				got := l.StateAt(now, example)
