@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"net/netip"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -471,4 +472,98 @@ func TestCapIsShared(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestExceptedDomain: a recipient domain with limits of its own keeps to them within those of its provider, and its neighbours do not notice.
+func TestExceptedDomain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		var mu sync.Mutex
+		at := map[string]int{} // transactions under way by domain
+		most, named := map[string]int{}, map[string]int{}
+		script := sendertest.Script{OnDot: func(s *sendertest.Session, _ string) *sendertest.Answer {
+			_, domain, _ := strings.Cut(s.To()[0], "@")
+			mu.Lock()
+			at[domain]++
+			most[domain] = max(most[domain], at[domain])
+			named[domain] = max(named[domain], len(s.To()))
+			mu.Unlock()
+			s.Sleep(time.Second)
+			mu.Lock()
+			at[domain]--
+			mu.Unlock()
+			return nil
+		}}
+		mx := w.mx("hoster.example", sendertest.ServerConfig{Script: script})
+		for _, d := range []string{"small.example", "other.example"} {
+			w.must(w.dns.AddMX(d, 10, "mx.hoster.example"))
+		}
+		cfg := w.config()
+		table, err := throttle.NewTable(throttle.TableConfig{Exceptions: []throttle.Exception{{
+			Domain: "small.example", Limits: throttle.Limits{Connections: 1, Recipients: 2}, Source: "their postmaster",
+		}}})
+		w.must(err)
+		cfg.Providers = table
+		cfg.Limits = map[string]throttle.Limits{"hoster.example": {Connections: 4, Recipients: 10}}
+		s := w.start(cfg)
+		for _, d := range []string{"small.example", "other.example"} {
+			for i := range 10 {
+				to := make([]string, 10)
+				for j := range to {
+					to[j] = fmt.Sprintf("user%d-%d@%s", i, j, d)
+				}
+				_, err := s.Enqueue(context.Background(), note(to...))
+				w.must(err)
+			}
+		}
+		w.await(func() bool { return reached(mx) == 200 }, 3*time.Minute)
+		if most["small.example"] != 1 || named["small.example"] != 2 {
+			t.Errorf("%d transactions at a time with up to %d recipients to the excepted domain", most["small.example"], named["small.example"])
+		}
+		if most["other.example"] < 3 || named["other.example"] != 10 {
+			t.Errorf("%d transactions at a time with up to %d recipients to its neighbour", most["other.example"], named["other.example"])
+		}
+	})
+}
+
+// TestReactionToADomain: what a provider says of one recipient domain stops that alone.
+func TestReactionToADomain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		first := true
+		mx := w.mx("mx.comcast.net", sendertest.ServerConfig{Script: sendertest.Script{OnMail: func(*sendertest.Session, string) *sendertest.Answer {
+			if first {
+				first = false
+				return sendertest.Say("451 4.2.0 Throttled - see smtp-error-codes.php#RL000010")
+			}
+			return nil
+		}}, TLS: w.certified("mx.mx.comcast.net")})
+		for _, d := range []string{"a.example", "b.example"} {
+			w.must(w.dns.AddMX(d, 10, "mx.mx.comcast.net"))
+		}
+		cfg := w.config()
+		cfg.Classifier = classifierFunc(func(provider string, r bounce.Reply) bounce.Verdict {
+			v := classifier().Classify(provider, r)
+			if r.Code == 451 { // that it says nothing of the rest is the reaction's part; the signal itself must not stop the path here
+				v.Category, v.Scope = bounce.RateLimited, bounce.ScopeRoute
+			}
+			return v
+		})
+		cfg.Backoff = throttle.Backoff{RateLimited: time.Second}
+		s := w.start(cfg)
+		w.enqueue(s, "one@a.example")
+		time.Sleep(5 * time.Second)
+		w.enqueue(s, "two@a.example", "three@b.example")
+		time.Sleep(time.Minute)
+		if n := len(mx.Inbox().WithRecipient("three@b.example")); n != 1 {
+			t.Errorf("the neighbour waits: %d arrived", n)
+		}
+		if n := len(mx.Inbox().WithRecipient("two@a.example")); n != 0 {
+			t.Errorf("the domain goes on: %d arrived", n)
+		}
+		time.Sleep(10 * time.Minute)
+		if n := mx.Inbox().Len(); n != 3 {
+			t.Errorf("%d arrived in the end", n)
+		}
+	})
 }

@@ -29,6 +29,7 @@ type attempt struct {
 	overflowFor Wait // why it did not go over the first route
 	arm         arm  // of a migration
 	allowance   allowance
+	beside      beside
 	session     *session // nil: to be dialled with the connection that was taken
 	group       []queue.Delivery
 	struck      []string        // those of the group with strikes against them
@@ -58,7 +59,6 @@ const maxHosts = 5
 func (d *dispatcher) launch(a *attempt, group []queue.Delivery) {
 	l := a.lane
 	a.group = append([]queue.Delivery(nil), group...)
-	a.limits = a.path.limits
 	if n := len(group); l.from == 0 {
 		l.buf = l.buf[n:]
 		d.retain(l, l.keptOn, max(0, l.kept-n))
@@ -99,11 +99,11 @@ func (d *dispatcher) workOne(a *attempt) (next *attempt) {
 	if len(a.back) > 0 {
 		d.again(a)
 	}
+	now := time.Now()
 	if !a.sent {
-		now := time.Now()
 		d.s.cfg.Throttle.ReleaseAt(now, throttle.Path(a.path.key), throttle.TokenMessage)
-		d.domainTokenBack(a.lane.stream, a.dest.provider, now)
 	}
+	d.giveBeside(&a.beside, now, a.sent)
 	switch {
 	case a.session == nil && !a.dialled:
 		d.unopened(a.path, time.Now())
@@ -244,6 +244,9 @@ func (d *dispatcher) oneTooMany(a *attempt, te *transport.Error) bool {
 		s.Code, s.Text = 0, ""
 	default:
 		v := d.s.cfg.Classifier.Classify(a.dest.provider, r)
+		if v.Category != bounce.RateLimited {
+			s.Code = 0
+		}
 		switch {
 		case v.Permanent:
 			return false

@@ -66,6 +66,8 @@ type Config struct {
 	Throttle Throttle
 	// Limits replaces the default Throttle's profile of a provider, by its name ("google"). Defaults to none.
 	Limits map[string]throttle.Limits
+	// Reactions are rules of the default Throttle for replies that ask for more than others. Defaults to throttle's own ones; throttle.NewReactions adds yours to these.
+	Reactions *throttle.Reactions
 	// ProviderCaps are hard caps of the default Throttle over all routes to a provider. Route.Cap is that of a route. Defaults to none.
 	ProviderCaps map[string]throttle.Cap
 	// MaxMessageRate caps the messages of all paths together. Defaults to none.

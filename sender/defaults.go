@@ -118,6 +118,7 @@ func (c *Config) checkUnused() error {
 	}{
 		{"Limits", "Throttle", c.Throttle != nil && c.Limits != nil},
 		{"Backoff", "Throttle", c.Throttle != nil && c.Backoff != throttle.Backoff{}},
+		{"Reactions", "Throttle", c.Throttle != nil && c.Reactions != nil},
 		{"ProviderCaps", "Throttle", c.Throttle != nil && c.ProviderCaps != nil},
 		{"MaxMessageRate", "Throttle", c.Throttle != nil && c.MaxMessageRate != throttle.Rate{}},
 		{"WarmupStore", "Pacer", c.Pacer != nil && c.WarmupStore != nil},

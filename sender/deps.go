@@ -164,6 +164,13 @@ type Throttle interface {
 	ObserveAt(now time.Time, p throttle.Path, s throttle.Signal)
 }
 
+// DomainThrottle is the add-on by which a Throttle also limits single recipient domains of a provider.
+type DomainThrottle interface {
+	// LimitsDomainAt reports whether a recipient domain has limits of its own over a route now. If so, a TokenConnection and a TokenMessage of
+	// throttle.DomainPath are taken for each transaction, beside those of the path.
+	LimitsDomainAt(now time.Time, route, domain string) bool
+}
+
 // Providers groups destinations by the operator of their mail exchangers. [*throttle.Table] is the implementation.
 type Providers interface {
 	// Provider names the provider of a domain with these MX hosts. It is called for each resolved destination.

@@ -20,7 +20,7 @@ func (d *dispatcher) judge(a *attempt, results []transport.Result, err error) {
 	cancelled := d.ctx.Err() != nil && err != nil
 	saw := false
 	signals := make([]sign, 0, 4)
-	named := 0 // recipients that the receiver took, whatever became of the message
+	named := 0 // recipients that the receiver took
 	for i := range results {
 		if stage := results[i].Reply.Stage; results[i].Accepted || stage == bounce.StageData || stage == bounce.StageDot {
 			named++
@@ -195,7 +195,11 @@ func (d *dispatcher) signalOf(a *attempt, v bounce.Verdict, r bounce.Reply) (sig
 	if v.Scope == bounce.ScopeRecipient || v.Scope == bounce.ScopeMessage {
 		return s, true // says nothing about the path
 	}
-	s.Code, s.RetryAfter, s.domain = r.Code, v.RetryAfter, v.Scope == bounce.ScopeDomain
+	s.RetryAfter, s.domain = v.RetryAfter, v.Scope == bounce.ScopeDomain
+	switch v.Category {
+	case bounce.RateLimited, bounce.ReputationBlock, bounce.Blocklisted:
+		s.Code = r.Code
+	}
 	greeting := r.Stage == bounce.StageConnect || r.Stage == bounce.StageEHLO
 	switch v.Category {
 	case bounce.RateLimited:

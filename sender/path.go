@@ -211,8 +211,17 @@ func (d *dispatcher) try(l *lane, r *routeInfo, now time.Time, by over) (obstacl
 	if (d.served != p || d.servedCold) && p.busy.others(l) {
 		return obstacle{path: p, saturated: true, wait: Wait{Reason: WaitTurn, Path: key}}, false
 	}
-	group, needs := d.groupFor(l, p)
+	also, o, ok := d.takeBeside(l, r, now)
+	if !ok {
+		return o, false
+	}
 	var granted allowance
+	undo := func() {
+		d.giveBack(&granted, now)
+		d.giveBeside(&also, now, false)
+	}
+	limits := also.limit(p.limits)
+	group, needs := d.groupFor(l, p, limits.Recipients)
 	if needs > 0 {
 		a, o, ok := d.allow(l, p, needs, now)
 		if !ok && len(group) > 1 && !o.brief && !o.forbidden {
@@ -222,17 +231,10 @@ func (d *dispatcher) try(l *lane, r *routeInfo, now time.Time, by over) (obstacl
 			}
 		}
 		if needs > 0 && !ok {
+			undo()
 			return o, false
 		}
 		granted = a
-	}
-	if o, ok := d.domainToken(l, now); !ok {
-		d.giveBack(&granted, now)
-		return o, false
-	}
-	undo := func() {
-		d.giveBack(&granted, now)
-		d.domainTokenBack(l.stream, l.dest.provider, now)
 	}
 	sess := p.takeIdle(site)
 	if sess != nil {
@@ -251,13 +253,12 @@ func (d *dispatcher) try(l *lane, r *routeInfo, now time.Time, by over) (obstacl
 		return d.throttled(p, dec, now), false
 	}
 	d.opened(p, now)
-	d.launch(&attempt{lane: l, path: p, dest: l.dest, overflow: by.flow, overflowFor: by.why, arm: by.arm, allowance: granted, session: sess}, group)
+	d.launch(&attempt{lane: l, path: p, dest: l.dest, overflow: by.flow, overflowFor: by.why, arm: by.arm, allowance: granted, beside: also, limits: limits, session: sess}, group)
 	return obstacle{path: p}, true
 }
 
-// groupFor is the group that one transaction over the path carries, and how many of it are new to the path.
-func (d *dispatcher) groupFor(l *lane, p *path) ([]queue.Delivery, int) {
-	n := p.limits.Recipients
+// groupFor is the group that one transaction over the path carries, of n at most (0: as many as there can be), and how many of it are new to the path.
+func (d *dispatcher) groupFor(l *lane, p *path, n int) ([]queue.Delivery, int) {
 	if n == 0 {
 		n = maxRecipients
 	}

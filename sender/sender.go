@@ -40,6 +40,7 @@ type Sender struct {
 	pacer         Pacer
 	pacerObserver PacerObserver
 	preparer      PacerPreparer
+	domains       DomainThrottle
 	forecaster    PacerForecaster
 	ledger        *warmup.Ledger   // ours to close, or nil
 	migrator      *warmup.Migrator // nil without migrations
@@ -232,6 +233,7 @@ func (s *Sender) compose() (err error) {
 	s.pacerObserver, _ = c.Pacer.(PacerObserver)
 	s.preparer, _ = c.Pacer.(PacerPreparer)
 	s.forecaster, _ = c.Pacer.(PacerForecaster)
+	s.domains, _ = c.Throttle.(DomainThrottle)
 	return nil
 }
 
@@ -252,7 +254,8 @@ var relayLimits = throttle.Limits{Connections: 10, MessagesPerConnection: 100, R
 func (s *Sender) throttleConfig(table *throttle.Table) throttle.Config {
 	cfg := throttle.Config{
 		Table: table, Logger: s.log, Limits: s.cfg.Limits, Backoff: s.cfg.Backoff, Paths: map[throttle.Path]throttle.Limits{},
-		Routes: map[string]throttle.Cap{}, Providers: s.cfg.ProviderCaps, Process: throttle.Cap{MessageRate: s.cfg.MaxMessageRate}, OnChange: s.tellThrottle,
+		Routes: map[string]throttle.Cap{}, Providers: s.cfg.ProviderCaps, Process: throttle.Cap{MessageRate: s.cfg.MaxMessageRate},
+		Reactions: s.cfg.Reactions, OnChange: s.tellThrottle,
 	}
 	if s.cfg.Providers != Providers(table) { // the host's own names
 		for name := range s.cfg.Limits {

@@ -19,43 +19,103 @@ func (s *Sender) tellThrottle(c throttle.Change) {
 	s.events.emit(Event{Type: t, Time: c.Time, Path: Path(c.Path), Throttle: &c})
 }
 
-// domainToken takes a message token of the signing domain of a lane's stream: what a receiver has stopped is stopped on all routes.
-func (d *dispatcher) domainToken(l *lane, now time.Time) (obstacle, bool) {
-	if l.stream.SigningDomain == "" {
-		return obstacle{}, true
-	}
-	key := throttle.SigningDomain(l.stream.SigningDomain, l.dest.provider)
-	dec := d.s.cfg.Throttle.AcquireAt(now, key, throttle.TokenMessage)
-	if dec.OK {
-		return obstacle{}, true
-	}
-	wait := Wait{Reason: WaitRate, Path: Path(key), Until: dec.Until, Detail: string(dec.Reason)}
-	if dec.Reason == throttle.ReasonBackoff || dec.Reason == throttle.ReasonSuspended {
-		wait.Reason = WaitBackoff
-	}
-	if !wait.Until.After(now) {
-		wait.Until = now.Add(tokenHold)
-	}
-	return obstacle{saturated: true, wait: wait}, false
+// beside are the paths that a transaction counts against beside its own: those of the signing domain and of the recipient domain.
+type beside struct {
+	paths [2]throttle.Path
+	n     int
+	// recipient says that the last one is the recipient domain's, of which a connection is taken too.
+	recipient bool
+	limits    throttle.Limits // of the recipient domain
 }
 
-// domainTokenBack gives it back.
-func (d *dispatcher) domainTokenBack(st *stream, provider string, now time.Time) {
-	if st.SigningDomain != "" {
-		d.s.cfg.Throttle.ReleaseAt(now, throttle.SigningDomain(st.SigningDomain, provider), throttle.TokenMessage)
+// limit applies those of the recipient domain to the limits of a path.
+func (b *beside) limit(l throttle.Limits) throttle.Limits {
+	if n := b.limits.Recipients; n > 0 && (l.Recipients == 0 || n < l.Recipients) {
+		l.Recipients = n
 	}
+	if b.limits.TLS != "" {
+		l.TLS = b.limits.TLS
+	}
+	return l
+}
+
+// takeBeside takes tokens of the signing domain of a lane's stream, so that what a receiver has stopped for it is stopped on all routes; and of the recipient domain, where
+// that has limits of its own. If it is told no, nothing is taken.
+func (d *dispatcher) takeBeside(l *lane, r *routeInfo, now time.Time) (b beside, o obstacle, ok bool) {
+	if domain := l.stream.SigningDomain; domain != "" {
+		b.paths[0], b.n = throttle.SigningDomain(domain, l.dest.provider), 1
+		if dec := d.s.cfg.Throttle.AcquireAt(now, b.paths[0], throttle.TokenMessage); !dec.OK {
+			return beside{}, besideClosed(b.paths[0], dec, now), false
+		}
+	}
+	if d.s.domains == nil || r.Relay != nil || !d.s.domains.LimitsDomainAt(now, r.Name, l.key.Domain) {
+		return b, obstacle{}, true
+	}
+	key := throttle.DomainPath(r.Name, l.key.Domain)
+	dec := d.s.cfg.Throttle.AcquireAt(now, key, throttle.TokenConnection)
+	if dec.OK {
+		if dec = d.s.cfg.Throttle.AcquireAt(now, key, throttle.TokenMessage); !dec.OK {
+			d.s.cfg.Throttle.ReleaseAt(now, key, throttle.TokenUnopened)
+		}
+	}
+	if !dec.OK {
+		d.giveBeside(&b, now, false)
+		return beside{}, besideClosed(key, dec, now), false
+	}
+	b.paths[b.n], b.recipient, b.limits = key, true, dec.Limits
+	b.n++
+	return b, obstacle{}, true
+}
+
+// besideClosed makes an obstacle of a decision about a domain. It leads to no overflow: the other routes are closed to it as well, or it passes soon.
+func besideClosed(key throttle.Path, dec throttle.Decision, now time.Time) obstacle {
+	wait := Wait{Reason: WaitRate, Path: Path(key), Until: dec.Until, Detail: string(dec.Reason)}
+	switch dec.Reason {
+	case throttle.ReasonBackoff, throttle.ReasonSuspended:
+		wait.Reason = WaitBackoff
+	case throttle.ReasonConnections:
+		wait.Reason = WaitConnections
+	}
+	if !wait.Until.After(now) {
+		wait.Until = now.Add(besideEvery)
+	}
+	return obstacle{saturated: true, wait: wait}
+}
+
+// besideEvery is how often a lane looks again for a connection of its domain.
+const besideEvery = 200 * time.Millisecond
+
+// giveBeside gives back what was taken: the messages only if none was sent.
+func (d *dispatcher) giveBeside(b *beside, now time.Time, sent bool) {
+	for i, key := range b.paths[:b.n] {
+		if !sent {
+			d.s.cfg.Throttle.ReleaseAt(now, key, throttle.TokenMessage)
+		}
+		if b.recipient && i == b.n-1 {
+			d.s.cfg.Throttle.ReleaseAt(now, key, throttle.TokenConnection)
+		}
+	}
+	b.n = 0
 }
 
 // signal tells the throttle what came back, for the path or for the signing domain, whichever it is about.
 func (d *dispatcher) signal(a *attempt, now time.Time, s throttle.Signal, ofDomain bool) {
 	s.Began = a.began
-	domain := a.lane.stream.SigningDomain
-	if ofDomain && domain != "" {
-		d.s.cfg.Throttle.ObserveAt(now, throttle.SigningDomain(domain, a.dest.provider), s)
+	if a.path.route.Relay == nil {
+		s.Domain = a.dest.Domain
+	}
+	path := throttle.Path(a.path.key)
+	domain := throttle.SigningDomain(a.lane.stream.SigningDomain, a.dest.provider)
+	signed := a.lane.stream.SigningDomain != ""
+	if ofDomain && signed {
+		d.s.cfg.Throttle.ObserveAt(now, domain, s)
 		s = throttle.Signal{Kind: throttle.SignalOther, Began: a.began}
 	}
-	d.s.cfg.Throttle.ObserveAt(now, throttle.Path(a.path.key), s)
-	if s.Kind == throttle.SignalSuccess && domain != "" {
-		d.s.cfg.Throttle.ObserveAt(now, throttle.SigningDomain(domain, a.dest.provider), s)
+	d.s.cfg.Throttle.ObserveAt(now, path, s)
+	if s.Kind != throttle.SignalSuccess {
+		return
+	}
+	for _, key := range a.beside.paths[:a.beside.n] {
+		d.s.cfg.Throttle.ObserveAt(now, key, s)
 	}
 }

@@ -237,3 +237,11 @@ type classifierFunc func(provider string, r bounce.Reply) bounce.Verdict
 func (f classifierFunc) Classify(provider string, r bounce.Reply) bounce.Verdict {
 	return f(provider, r)
 }
+
+// certified is the TLS of a server with a certificate for a name.
+func (w *world) certified(name string) *tls.Config {
+	w.t.Helper()
+	cert, err := w.ca.Certificate(name)
+	w.must(err)
+	return &tls.Config{Certificates: []tls.Certificate{cert}}
+}
