@@ -71,7 +71,9 @@ func perform(ctx context.Context, o options, network *sendertest.Network, screen
 		Limits:  hurried(),
 		Backoff: throttle.Backoff{
 			RateLimited: days.short(10 * time.Minute), Blocked: days.short(2 * time.Hour), Network: days.short(5 * time.Minute), Max: days.short(4 * time.Hour),
+			MinMessageRate: throttle.Rate{N: 1, Per: days.short(time.Minute)}, RaiseAfter: days.short(10 * time.Minute),
 		},
+		Reactions: &throttle.Reactions{}, // theirs last for hours of the real clock
 		Retry: sender.RetryPolicy{
 			Greylisted: days.short(6 * time.Minute), ShortCause: days.short(5 * time.Minute),
 			OtherCause: days.short(30 * time.Minute), Longest: days.short(4 * time.Hour),

@@ -94,10 +94,14 @@ func send(ctx context.Context, o options, screen *show.Screen, logger *slog.Logg
 		Logger:   logger,
 
 		// From here on only what makes it a demonstration: the internet is ours, and its clocks run faster.
-		DNS:     []string{world.dns.Addr()},
-		Dial:    world.network.Dial,
-		Backoff: throttle.Backoff{RateLimited: o.clocks.rest, Network: o.clocks.rest}, // 10 and 5 minutes by default
-		Retry:   sender.RetryPolicy{Greylisted: o.clocks.greylisted, ShortCause: o.clocks.retry},
+		DNS:  []string{world.dns.Addr()},
+		Dial: world.network.Dial,
+		Backoff: throttle.Backoff{
+			RateLimited: o.clocks.rest, Network: o.clocks.rest, // 10 and 5 minutes by default
+			MinMessageRate: throttle.Rate{N: 100, Per: time.Second}, // 1 a minute
+		},
+		Reactions: &throttle.Reactions{}, // else there are some, which last for hours
+		Retry:     sender.RetryPolicy{Greylisted: o.clocks.greylisted, ShortCause: o.clocks.retry},
 	})
 	if err != nil {
 		return nil, err
