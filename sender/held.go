@@ -275,10 +275,14 @@ func (d *dispatcher) heldWaits(key queue.Lane, l *lane, now time.Time) (waits []
 	if h := d.holdOf(key, l, now); h != nil {
 		waits = append(waits, h.wait(Path{}))
 	}
-	if l == nil || l.dest == nil || d.s.routes[l.route] == nil {
+	route, _, _ := splitLaneRoute(key.Route)
+	if route == "" {
 		return waits
 	}
-	p := Path{Route: l.route, Provider: l.dest.provider}
+	p := Path{Route: route}
+	if l != nil && l.dest != nil {
+		p.Provider = l.dest.provider
+	}
 	if h := d.holds.ofRoute(p, true, now); h != nil { // it is to be tried again there
 		waits = append(waits, h.wait(p))
 	}
