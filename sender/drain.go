@@ -62,10 +62,8 @@ func (h *holds) drained(ctx context.Context, order *Hold, now time.Time) error {
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if key := order.Target.String(); h.all[key] == order {
-		h.all[key] = &done
-	} else {
-		first = false
+	if own := h.all[order.Target.String()]; own != nil && own.Drain && own.Drained.IsZero() {
+		h.all[order.Target.String()] = &done
 	}
 	if first {
 		h.s.log.Info("route is drained", "target", order.Target.String())

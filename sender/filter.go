@@ -34,7 +34,7 @@ type Result struct {
 	// when the order ended. They may be waiting again a moment later: give the order again then. Where lanes are looked through (no MessageIDs), it counts whatever is in
 	// flight in them, however old.
 	InFlight int `json:"in_flight"`
-	// Unresolved counts the lanes that were left alone, since it could not be found out whose provider is that of their destination. Only with Filter.Providers.
+	// Unresolved counts the destinations whose mail was left alone, since their provider could not be found out. Only with Filter.Providers.
 	Unresolved int `json:"unresolved,omitempty"`
 }
 

@@ -142,10 +142,12 @@ func (s *Sender) carryOut(ctx context.Context, o *order) (Result, error) {
 	if c := o.filter.CreatedBefore; !c.IsZero() && c.Before(o.before) {
 		o.before = c
 	}
-	var err error
-	if len(o.filter.MessageIDs) > 0 {
+	err := s.settler.flush(ctx) // what a hold has just given back is found in the queue
+	switch {
+	case err != nil:
+	case len(o.filter.MessageIDs) > 0:
 		err = o.messages(ctx)
-	} else {
+	default:
 		err = o.lanes(ctx)
 	}
 	op := &Operation{Verb: o.verb, Filter: &o.filter, Pool: o.pool, Result: o.result}
@@ -490,7 +492,7 @@ func (o *order) ofProviders(ctx context.Context, keys []queue.Lane) ([]queue.Lan
 		}
 		o.mu.Lock()
 		defer o.mu.Unlock()
-		if err != nil {
+		if _, known := o.providers[key.Domain]; err != nil && !known {
 			o.result.Unresolved++
 			provider = ""
 		}

@@ -64,7 +64,9 @@ func TestMoveFromASuspendedRoute(t *testing.T) {
 				}
 				for _, id := range retried {
 					wt := w.waits(s, id)
-					if !slices.ContainsFunc(wt, func(wt sender.Wait) bool { return wt.Reason == sender.WaitRetry && wt.Until.Sub(due[id]).Abs() < time.Second }) {
+					if !slices.ContainsFunc(wt, func(wt sender.Wait) bool {
+						return wt.Reason == sender.WaitRetry && wt.Until.Sub(due[id]).Abs() < time.Second
+					}) {
 						t.Errorf("%s waits for %+v, want %v", id, wt, due[id])
 					}
 				}
