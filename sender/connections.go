@@ -113,7 +113,7 @@ const yieldAfter = 10
 // keep makes a session idle, or closes it when it has done its share.
 func (d *dispatcher) keep(s *session) {
 	p := s.path
-	yields := s.sent >= yieldAfter && d.othersStarve(p)
+	yields := s.sent >= yieldAfter && d.othersStarve(p) || d.holds.closes(p.key, time.Now())
 	if d.stopping || yields || p.limits.MessagesPerConnection > 0 && s.sent >= p.limits.MessagesPerConnection {
 		d.closeSession(s)
 		return

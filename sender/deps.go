@@ -28,8 +28,8 @@ type Queue interface {
 	// A message ID that is still known gives queue.ErrDuplicate and changes nothing. The queue keeps p.Message.Data;
 	// the caller does not change it afterwards.
 	Put(ctx context.Context, p queue.Put) (leases []int64, err error)
-	// Claim leases due deliveries of a lane, or expired ones of any, to the caller. No delivery is ever leased twice at
-	// a time. A lane that does not exist is empty, not an error. Claiming nothing is not an error.
+	// Claim leases due deliveries of a lane, or expired ones of any, to the caller; for operators' orders those of a lane that are not due too (c.Early), or
+	// certain ones (c.IDs). No delivery is ever leased twice at a time. A lane that does not exist is empty, not an error. Claiming nothing is not an error.
 	Claim(ctx context.Context, c queue.Claim) (queue.Claimed, error)
 	// Settle ends or renews leases. It is durable when it returns nil, and all or nothing when it returns an error, so
 	// that it can be called again with the same batch: what an earlier call has written, although it returned an error, is
@@ -80,6 +80,12 @@ type WarmupStorer interface {
 type MigrationStorer interface {
 	// MigrationStore is used when Config.MigrationStore is not set. owner names this process in it (warmup.MigratorConfig.Owner).
 	MigrationStore() (store warmup.Store, owner string)
+}
+
+// OperatorStorer is the add-on of a Queue that can also keep what operators have suspended, over restarts and for all processes on one database.
+type OperatorStorer interface {
+	// OperatorStore is where Suspend and Resume keep their orders. Start fails when it cannot be read.
+	OperatorStore() warmup.Store
 }
 
 // Clock is the add-on of a Queue whose clock several processes share. The warm-up ledger that such a queue keeps goes by it.

@@ -60,6 +60,9 @@ type dispatcher struct {
 	claims, resolves chan struct{} // semaphores
 	prepares         chan struct{}
 	late             []queue.Settlement // offered while stopping
+	holds            *holdSet           // what operators have suspended
+	ordered          map[queue.Lane]int // lanes whose mail operators' orders are being carried out on
+	moved            map[movedTo]*stream
 	wg               sync.WaitGroup
 }
 
@@ -110,12 +113,15 @@ func (d *dispatcher) run(stop <-chan struct{}) {
 func (d *dispatcher) unlock() {
 	ready, outbox := d.ready, d.outbox
 	d.ready, d.outbox = nil, nil
+	for i := range outbox {
+		d.s.settler.note(&outbox[i])
+	}
 	d.mu.Unlock()
 	for _, a := range ready {
 		go d.work(a)
 	}
 	for _, b := range outbox {
-		d.s.settler.put(b)
+		d.s.settler.in <- b
 	}
 }
 
@@ -155,7 +161,8 @@ func (d *dispatcher) lane(key queue.Lane) *lane {
 	l := d.lanes[key]
 	if l == nil {
 		l = &lane{key: key, stream: d.s.stream(key.Stream), chunk: minClaim, best: minRank}
-		l.route, l.warmOnly = splitLaneRoute(key.Route)
+		l.route, l.pool, l.warmOnly = splitLaneRoute(key.Route)
+		l.stream = d.inPool(l.stream, l.pool)
 		l.alarm.ring = func(time.Time) { d.advance(l, 0) }
 		d.lanes[key] = l
 	}
@@ -196,6 +203,9 @@ func (d *dispatcher) takesDirect(ds []queue.Delivery) bool {
 	room := max(1, min(maxBuffered, maxHeld/(len(d.lanes)+1)))
 	for i := range ds {
 		l := d.lanes[ds[i].Lane]
+		if d.standsAt(ds[i].Lane, l, now) {
+			return false
+		}
 		if l != nil && (l.lines > 0 && !l.passing() || l.free() >= room || !l.due.IsZero() && !l.due.After(now) || l.fetching) {
 			return false
 		}
@@ -231,6 +241,9 @@ func (d *dispatcher) offer(ds []queue.Delivery) {
 func (d *dispatcher) advance(l *lane, limit int) (began bool) {
 	now := time.Now()
 	for n := 0; !d.stopping; {
+		if d.stands(l, now) {
+			return began
+		}
 		if l.free() <= l.chunk/2 && !l.due.IsZero() && !l.due.After(now) {
 			d.claim(l)
 		} else if l.lines > 0 && l.better(now) { // what is scarce is for the best
@@ -258,7 +271,7 @@ func (d *dispatcher) advance(l *lane, limit int) (began bool) {
 		if l.pause > 0 && l.inFlight > 0 { // one at a time, until one gets through; its end comes back here
 			return began
 		}
-		if !d.resolved(l, now) {
+		if !d.resolved(l, now) || d.stands(l, now) { // its provider may be known only now
 			return began
 		}
 		if limit > 0 && n >= limit {

@@ -393,7 +393,9 @@ func memory(t testing.TB) *queue.Memory {
 }
 
 // leased counts the deliveries that a queue has out.
-func leased(t testing.TB, q sender.Queue) (n int) {
+func leased(t testing.TB, q interface {
+	Lanes(ctx context.Context) ([]queue.LaneStatus, error)
+}) (n int) {
 	lanes, err := q.Lanes(context.Background())
 	if err != nil {
 		t.Fatal(err)

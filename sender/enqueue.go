@@ -154,7 +154,7 @@ func (s *Sender) prepare(ctx context.Context, m *Message, list Suppressions) (Re
 		}
 		d := queue.Delivery{
 			ID: queue.DeliveryID(r.MessageID, len(r.Deliveries)+1), MessageID: r.MessageID, Recipient: address,
-			Lane: queue.Lane{Stream: st.Name, Domain: to.domain, Route: laneRoute("", m.WarmOnly)},
+			Lane: queue.Lane{Stream: st.Name, Domain: to.domain, Route: laneRoute("", "", m.WarmOnly)},
 		}
 		d.Priority = s.rank(ctx, m, st, &d)
 		s.checked.Put(time.Now(), d.ID, a)

@@ -27,7 +27,7 @@ const (
 	EventExpired EventType = "expired"
 	// EventSuppressed: the gate closed before an attempt. Final.
 	EventSuppressed EventType = "suppressed"
-	// EventCancelled: withdrawn by the host. Final. Reserved: nothing withdraws mail yet.
+	// EventCancelled: withdrawn by the host, with Sender.Cancel. Final.
 	EventCancelled EventType = "cancelled"
 	// EventReturned: a message that a receiver had accepted came back as a bounce (an out-of-band bounce). The delivery was delivered
 	// before. See Sender.Report.
@@ -47,6 +47,11 @@ const (
 	// EventPathClosed: a path was closed to all mail (Path, Wait); EventPathOpened: it may carry mail again.
 	EventPathClosed EventType = "path-closed"
 	EventPathOpened EventType = "path-opened"
+	// EventOperation: an operator has given an order (Operation, Actor, Reason). What becomes of each delivery that is bounced or cancelled by
+	// one is told by an event of its own, before.
+	EventOperation EventType = "operation"
+	// EventDrained: nothing is left that has to go over a route or path that is being drained (Operation.Hold).
+	EventDrained EventType = "drained"
 )
 
 // Final reports whether the delivery of the event is done.
@@ -86,8 +91,10 @@ type Event struct {
 	NextAttempt time.Time `json:"next_attempt,omitzero"`
 	// QueueTime is how long a delivery was in the queue when it was settled.
 	QueueTime time.Duration `json:"queue_time,omitempty"`
-	// Reason says why in words, where there is no reply: the gate's refusal, the type of a complaint.
+	// Reason says why in words, where there is no reply: the gate's refusal, the type of a complaint, an operator's reason.
 	Reason string `json:"reason,omitempty"`
+	// Actor is the operator whose order it was.
+	Actor string `json:"actor,omitempty"`
 	// Report is the ID of the report that came in, for EventReturned, EventComplained and EventUnsubscribed.
 	Report string `json:"report,omitempty"`
 	// Unverified says that such a report is tied to no delivery of ours: anybody may have made it up, and nothing follows from it.
@@ -100,6 +107,8 @@ type Event struct {
 	Warmup *warmup.Change `json:"warmup,omitempty"`
 	// Migration is what a migration went through, with the evidence.
 	Migration *warmup.MigrationChange `json:"migration,omitempty"`
+	// Operation is what an operator ordered.
+	Operation *Operation `json:"operation,omitempty"`
 }
 
 // Path is a route and a provider: what a receiver sees and judges.
@@ -146,6 +155,8 @@ const (
 	WaitQueue WaitReason = "queue"
 	// WaitTurn: it is in line behind others.
 	WaitTurn WaitReason = "turn"
+	// WaitSuspended: an operator has suspended the route, the path, the provider, the stream or the destination; Detail has who and why.
+	WaitSuspended WaitReason = "suspended"
 	// WaitStopped: the Sender is not running.
 	WaitStopped WaitReason = "stopped"
 )

@@ -92,10 +92,14 @@ func (d *dispatcher) why(del *queue.Delivery, now time.Time) (waits []Wait, atte
 		}
 	}
 	l := d.lanes[del.Lane]
+	waits = d.heldWaits(del.Lane, l, now)
 	if l == nil {
-		return nil, false
+		return waits, false
 	}
 	for _, w := range l.waits {
+		if w.Reason == WaitSuspended && slices.Contains(waits, w) {
+			continue
+		}
 		if w.Until.IsZero() || w.Until.After(now) {
 			waits = append(waits, w)
 		}

@@ -35,10 +35,10 @@ func (q *fairQueue) add(l *lane) bool {
 	}
 	q.in[l] = struct{}{}
 	l.lines++
-	t := q.streams[l.stream]
+	t := q.streams[l.stream.itself()]
 	if t == nil {
 		t = &turn{pass: q.pass}
-		q.streams[l.stream] = t
+		q.streams[l.stream.itself()] = t
 	}
 	if len(t.lanes) == 0 {
 		t.pass = max(t.pass, q.pass) // who was away has no credit
@@ -91,7 +91,7 @@ func (q *fairQueue) remove(l *lane) {
 	if _, in := q.in[l]; !in {
 		return
 	}
-	t := q.streams[l.stream]
+	t := q.streams[l.stream.itself()]
 	t.lanes = slices.DeleteFunc(t.lanes, func(o *lane) bool { return o == l })
 	delete(q.in, l)
 	l.lines--
@@ -99,7 +99,7 @@ func (q *fairQueue) remove(l *lane) {
 
 // putBack returns the lane that was popped last to its place: it had no turn.
 func (q *fairQueue) putBack(l *lane) {
-	t := q.streams[l.stream]
+	t := q.streams[l.stream.itself()]
 	if n := len(t.lanes) - 1; n > 0 && t.lanes[n] == l {
 		copy(t.lanes[1:], t.lanes[:n])
 		t.lanes[0] = l

@@ -220,5 +220,5 @@ func (d *dispatcher) expire(ctx context.Context) {
 
 // release is the settlement that puts a leased delivery back as it was.
 func release(del *queue.Delivery) queue.Settlement {
-	return queue.Settlement{ID: del.ID, Lease: del.Lease, State: queue.Waiting, Route: del.Lane.Route}
+	return queue.Settlement{ID: del.ID, Lease: del.Lease, State: queue.Waiting, After: del.Early, Route: del.Lane.Route}
 }

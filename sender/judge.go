@@ -105,7 +105,7 @@ func (d *dispatcher) settleFailure(a *attempt, del *queue.Delivery, record *queu
 	if v.Scope == bounce.ScopeRoute {
 		next = ""
 	}
-	next = laneRoute(next, a.lane.warmOnly)
+	next = laneRoute(next, a.lane.pool, a.lane.warmOnly)
 	if v.Permanent {
 		if v.Scope != bounce.ScopeRoute || !d.hasOtherRoute(a, del) {
 			d.s.settler.bounced(a, del, record)

@@ -22,6 +22,9 @@ func (d *dispatcher) mayOverflow(l *lane, of arm, routes []*routeInfo, met []obs
 	}
 	on, room := met[scarce].path, 0
 	for _, r := range routes {
+		if _, held := d.suspended(l, r, now); held {
+			continue
+		}
 		if _, n := d.s.budgets(l.stream, r, l.dest.provider); n > 0 {
 			room = min(maxKept, room+min(maxKept, d.roomWithin(l, r, now, patience)))
 		}

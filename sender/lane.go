@@ -13,6 +13,7 @@ type lane struct {
 	key      queue.Lane
 	stream   *stream
 	route    string // of key.Route: the only one that may be used; empty: any
+	pool     string // of key.Route: the pool that an operator has moved the mail to; empty: the stream's
 	warmOnly bool   // of key.Route: no path that is being warmed up may be used
 
 	buf      []queue.Delivery // leased to us, in the order in which to send
@@ -34,6 +35,8 @@ type lane struct {
 	dnsUntil  time.Time     // when to resolve again after a failure
 	pause     time.Duration // the latest hold for the gate, signer or queue
 	heldUntil time.Time     // nothing is begun before
+	// blockedTill is until when it stands still since all of its routes were found suspended.
+	blockedTill time.Time
 
 	lines int    // in how many lines it stands
 	turn  *path  // whose turn it has, while it claims what to send
@@ -41,19 +44,29 @@ type lane struct {
 	alarm alarm
 }
 
-// warmMark is at the end of the route of lanes whose mail may not go over cold routes. No name of a route has it.
-const warmMark = "~warm"
+// The marks behind the route in the name of a lane. No name of a route or pool has a '~'.
+const (
+	poolMark = "~pool=" // and the name of the pool that the mail was moved to
+	warmMark = "~warm"  // the mail may not go over cold routes
+)
 
-// laneRoute is what queue.Lane.Route is for a route, or any, and mail that may not or may go over cold routes.
-func laneRoute(route string, warmOnly bool) string {
+// laneRoute is what queue.Lane.Route is for a route, or any, a pool that is not the stream's, or none, and mail that may not or may go over cold routes.
+func laneRoute(route, pool string, warmOnly bool) string {
+	if pool != "" {
+		route += poolMark + pool
+	}
 	if warmOnly {
-		return route + warmMark
+		route += warmMark
 	}
 	return route
 }
 
 // splitLaneRoute is the inverse of laneRoute.
-func splitLaneRoute(s string) (route string, warmOnly bool) { return strings.CutSuffix(s, warmMark) }
+func splitLaneRoute(s string) (route, pool string, warmOnly bool) {
+	s, warmOnly = strings.CutSuffix(s, warmMark)
+	route, pool, _ = strings.Cut(s, poolMark)
+	return route, pool, warmOnly
+}
 
 // destination is a resolved domain, grouped.
 type destination struct {

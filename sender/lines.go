@@ -20,6 +20,7 @@ type obstacle struct {
 func (d *dispatcher) stand(l *lane, o obstacle, now time.Time) (began bool) {
 	until := o.wait.Until
 	switch {
+	case o.wait.Reason == WaitSuspended: // the lanes are reviewed when that ends
 	case o.path == nil, o.forbidden:
 		began = l.alarm.slot == 0
 		d.setEarlier(&l.alarm, until)

@@ -153,6 +153,9 @@ choosing:
 		d.setEarlier(&l.alarm, now)
 		return nil
 	}
+	if d.blocked(l, met, now) {
+		return nil
+	}
 	for _, o := range met {
 		l.waits = append(l.waits, o.wait)
 		if d.stand(l, o, now) {
@@ -196,6 +199,9 @@ func closing(l *lane, met []obstacle) Wait {
 
 // try begins an attempt over one route, or says what is in the way. Tokens that were taken in vain are given back.
 func (d *dispatcher) try(l *lane, r *routeInfo, now time.Time, by over) (obstacle, bool) {
+	if o, held := d.suspended(l, r, now); held {
+		return o, false
+	}
 	key, site := Path{Route: r.Name, Provider: l.dest.provider}, l.dest.site
 	if r.Relay != nil {
 		key.Provider, site = RelayProvider, r.Relay.Addr

@@ -36,6 +36,7 @@ type Sender struct {
 	cfg           Config
 	log           *slog.Logger
 	routes        map[string]*routeInfo
+	pools         map[string]*poolInfo
 	streams       []*stream
 	pacer         Pacer
 	pacerObserver PacerObserver
@@ -49,6 +50,7 @@ type Sender struct {
 	hostname      string // for Message-ID
 
 	dispatch *dispatcher
+	holds    *holds
 	settler  *settler
 	events   *emitter
 	stats    *stats
@@ -86,6 +88,8 @@ type stream struct {
 	migrations []*migrationInfo
 	all        []*routeInfo
 	direct     bool // some route of the pool sends directly, so destinations are resolved
+	// of is the stream itself, where this is one whose mail was moved to another pool.
+	of *stream
 }
 
 // poolInfo is a Pool made ready.
@@ -134,6 +138,7 @@ func New(cfg Config) (*Sender, error) {
 	}
 	s.hostname = cfg.Routes[0].Hostname
 	pools := map[string]*poolInfo{}
+	s.pools = pools
 	for _, p := range cfg.Pools {
 		info := &poolInfo{}
 		for _, name := range p.Routes {
@@ -170,7 +175,7 @@ func New(cfg Config) (*Sender, error) {
 	if err := s.compose(); err != nil {
 		return nil, err
 	}
-	s.dispatch, s.settler = newDispatcher(s), newSettler(s)
+	s.dispatch, s.settler, s.holds = newDispatcher(s), newSettler(s), newHolds(s)
 	return s, nil
 }
 
@@ -305,6 +310,9 @@ func (s *Sender) Start(ctx context.Context) error {
 	case stopping:
 		return ErrStopped
 	}
+	if _, err := s.holds.refresh(ctx); err != nil { // what is suspended must not be sent
+		return fmt.Errorf("sender: operators' holds: %w", err)
+	}
 	if s.pacer == nil {
 		plans := map[string]warmup.Plan{}
 		for name, r := range s.routes {
@@ -341,6 +349,7 @@ func (s *Sender) Start(ctx context.Context) error {
 	s.dispatch.wg.Add(2)
 	go s.dispatch.run(s.stop)
 	go s.dispatch.keepHouse(s.stop)
+	s.dispatch.wg.Go(func() { s.holds.keep(run, s.stop) })
 	if s.migrator != nil {
 		s.dispatch.wg.Go(func() { s.keepMigrating(run, s.stop) })
 	}

@@ -40,10 +40,15 @@ func newSettler(s *Sender) *settler {
 
 // put hands a settlement over. It must not be called with the dispatcher's mutex held: the settler takes that too.
 func (t *settler) put(b settled) {
-	t.mu.Lock()
-	t.open[b.ID] = b.Lease
-	t.mu.Unlock()
+	t.note(&b)
 	t.in <- b
+}
+
+// note notes that a settlement is to be written.
+func (t *settler) note(b *settled) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.open[b.ID] = b.Lease
 }
 
 // unwritten reports whether the delivery's settlement is still to be written. When the queue is out of order for longer

@@ -54,7 +54,7 @@ func (c *Counts) add(e *Event) {
 
 // first reports whether the event ends the first attempt of its delivery.
 func (e *Event) first() bool {
-	return e.Attempt == 1 && (e.Type == EventDelivered || e.Type == EventDeferred || e.Type == EventBounced)
+	return e.Attempt == 1 && e.Actor == "" && (e.Type == EventDelivered || e.Type == EventDeferred || e.Type == EventBounced)
 }
 
 // StreamStats is one stream.

@@ -21,11 +21,11 @@ type Outcome struct {
 	// Reply and Verdict are the receiver's last word, if there was one, with addresses hashed as in events.
 	Reply   bounce.Reply
 	Verdict bounce.Verdict
-	// Reason is the gate's, where it refused the recipient.
+	// Reason is the gate's, where it refused the recipient, or an operator's, where one has bounced or cancelled the delivery.
 	Reason string
 }
 
-// Send enqueues a message and waits until each recipient has its final outcome: delivered, bounced, expired, suppressed.
+// Send enqueues a message and waits until each recipient has its final outcome: delivered, bounced, expired, suppressed, cancelled.
 // That can take as long as the stream's ExpireAfter; ctx ends the waiting, not the sending: Send then returns ctx's error
 // together with the outcomes so far. The Sender must be running.
 func (s *Sender) Send(ctx context.Context, m Message) ([]Outcome, error) {

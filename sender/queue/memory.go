@@ -138,6 +138,15 @@ func (q *Memory) Claim(ctx context.Context, c Claim) (Claimed, error) {
 	q.reclaim(now)
 	until := now.Add(c.LeaseFor)
 	var out Claimed
+	if len(c.IDs) > 0 {
+		for _, id := range c.IDs {
+			if r := q.records[id]; r != nil && r.State == Waiting {
+				q.unwait(r)
+				out.Deliveries = append(out.Deliveries, q.give(r, now, until))
+			}
+		}
+		return out, nil
+	}
 	if c.Expired {
 		for len(out.Deliveries) < c.Limit && q.expiry.Len() > 0 && !q.expiry.items[0].Expires.After(now) {
 			r := q.expiry.items[0]
@@ -146,8 +155,7 @@ func (q *Memory) Claim(ctx context.Context, c Claim) (Claimed, error) {
 				continue
 			}
 			q.unwait(r)
-			q.take(r, until)
-			out.Deliveries = append(out.Deliveries, r.claimed(now))
+			out.Deliveries = append(out.Deliveries, q.give(r, now, until))
 		}
 		return out, nil
 	}
@@ -158,10 +166,14 @@ func (q *Memory) Claim(ctx context.Context, c Claim) (Claimed, error) {
 	for l.waiting.Len() > 0 && !l.waiting.items[0].Due.After(now) {
 		heap.Push(&l.ready, heap.Pop(&l.waiting))
 	}
+	if c.Early {
+		for _, h := range []*recordHeap{&l.ready, &l.waiting} {
+			q.claimOld(h, c, now, &out)
+		}
+		return out, nil
+	}
 	for len(out.Deliveries) < c.Limit && l.ready.Len() > 0 {
-		r := heap.Pop(&l.ready).(*record)
-		q.take(r, until)
-		out.Deliveries = append(out.Deliveries, r.claimed(now))
+		out.Deliveries = append(out.Deliveries, q.give(heap.Pop(&l.ready).(*record), now, until))
 	}
 	switch {
 	case l.ready.Len() > 0:
@@ -170,6 +182,26 @@ func (q *Memory) Claim(ctx context.Context, c Claim) (Claimed, error) {
 		out.More, out.Next = true, max(0, l.waiting.items[0].Due.Sub(now))
 	}
 	return out, nil
+}
+
+// claimOld claims, in the order of a lane's heap, what is old enough.
+func (q *Memory) claimOld(h *recordHeap, c Claim, now time.Time, out *Claimed) {
+	var young []*record
+	for !out.More && h.Len() > 0 {
+		r := heap.Pop(h).(*record)
+		switch {
+		case r.Created.After(now.Add(-c.MinAge)):
+			young = append(young, r)
+		case len(out.Deliveries) == c.Limit:
+			young = append(young, r)
+			out.More = true
+		default:
+			out.Deliveries = append(out.Deliveries, q.give(r, now, now.Add(c.LeaseFor)))
+		}
+	}
+	for _, r := range young {
+		heap.Push(h, r)
+	}
 }
 
 // Settle implements sender.Queue.
@@ -291,9 +323,12 @@ func (r *record) copy() Delivery {
 	return d
 }
 
-func (r *record) claimed(now time.Time) Delivery {
+// give leases r, which stands in no heap of its lane, and returns it as it is claimed.
+func (q *Memory) give(r *record, now, until time.Time) Delivery {
+	early := max(0, r.Due.Sub(now))
+	q.take(r, until)
 	d := r.copy()
-	d.Expired = !r.Expires.After(now)
+	d.Expired, d.Early = !r.Expires.After(now), early
 	return d
 }
 

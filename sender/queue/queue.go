@@ -30,8 +30,8 @@ type Lane struct {
 	Stream string `json:"stream"`
 	// Domain is the destination: the recipients' domain, lower case, A-labels.
 	Domain string `json:"domain"`
-	// Route is the only route that these deliveries may use next; empty: any of the stream's pool. The Sender adds "~warm" to it, or to nothing,
-	// for mail that may not go over cold routes.
+	// Route is the only route that these deliveries may use next; empty: any of the stream's pool. The Sender adds "~pool=NAME" to it, or to nothing, for
+	// mail that an operator has moved to another pool, and "~warm" for mail that may not go over cold routes.
 	Route string `json:"route,omitempty"`
 }
 
@@ -70,7 +70,7 @@ const (
 	Expired State = "expired"
 	// Suppressed: not sent, since the gate closed after it was accepted.
 	Suppressed State = "suppressed"
-	// Cancelled: withdrawn by the host. Reserved: nothing withdraws mail yet.
+	// Cancelled: withdrawn by the host.
 	Cancelled State = "cancelled"
 )
 
@@ -98,6 +98,9 @@ type Delivery struct {
 	Lease int64
 	// Expired is set by Claim: its time has run out.
 	Expired bool
+	// Early is set by Claim: how long before it would have been due it was claimed; 0 if it was due. A Settlement as Waiting with After of that puts it back
+	// as it was.
+	Early time.Duration
 	// Attempts counts the attempts that began.
 	Attempts int
 	// History holds the latest records, oldest first, at most HistoryLimit.
@@ -152,17 +155,29 @@ type Claim struct {
 	Lane Lane
 	// Expired claims waiting deliveries of any lane whose time ran out, due or not, instead of due ones of a lane.
 	Expired bool
+	// Early claims waiting deliveries of the lane that are not due, too: after those that are, the one that would be due next first. It is for operators' orders,
+	// which are about all that waits.
+	Early bool
+	// MinAge, with Early, claims only deliveries that were accepted at least so long ago; those behind younger ones as well. Defaults to 0: of any age.
+	MinAge time.Duration
+	// IDs, when there are any, claims the deliveries with these IDs that wait, due or not, wherever they wait. Those that do not, or are not known, are left out.
+	// At most MaxClaimIDs. Lane, Early and Limit are ignored.
+	IDs []string
 	// Limit is how many at most. At least 1.
 	Limit int
 	// LeaseFor is for how long. At least a second.
 	LeaseFor time.Duration
 }
 
+// MaxClaimIDs is how many deliveries can be claimed by ID in one call.
+const MaxClaimIDs = 1000
+
 // Claimed is the result of a Claim.
 type Claimed struct {
-	// Deliveries are leased to the caller: by priority, then age. Ones whose time ran out may be among them, marked Expired.
+	// Deliveries are leased to the caller: by priority, then age; those with Expired and IDs in any order. Ones whose time ran out may be among them, marked Expired.
 	Deliveries []Delivery
-	// More says that the lane holds waiting deliveries still, of which the first is due in Next (0: now).
+	// More says that the lane holds waiting deliveries still, of which the first is due in Next (0: now). With Early: that it holds further ones of those that were
+	// asked for, and Next is 0.
 	More bool
 	Next time.Duration
 }

@@ -3,6 +3,8 @@ package sqlqueue
 import (
 	"context"
 	"database/sql"
+	"fmt"
+	"slices"
 	"time"
 
 	"github.com/reputemail/repute/sender/queue"
@@ -28,7 +30,7 @@ func (q *Queue) Claim(ctx context.Context, c queue.Claim) (queue.Claimed, error)
 	var out queue.Claimed
 	var lapsed []queue.Lane
 	lease := newNonce()
-	o := &op{name: "claim", rows: c.Limit, lease: lease}
+	o := &op{name: "claim", rows: max(c.Limit, len(c.IDs)), lease: lease}
 	o.do = func(ctx context.Context, w *conn, o *op) error {
 		out = queue.Claimed{}
 		if o.unsure { // what an earlier commit may have claimed
@@ -41,8 +43,13 @@ func (q *Queue) Claim(ctx context.Context, c queue.Claim) (queue.Claimed, error)
 		if lapsed, err = q.reclaimSome(ctx, w); err != nil {
 			return err
 		}
-		if c.Expired {
+		switch {
+		case len(c.IDs) > 0:
+			return q.claimIDs(ctx, w, c, lease, &out)
+		case c.Expired:
 			return q.claimExpired(ctx, w, c, lease, &out)
+		case c.Early:
+			return q.claimEarly(ctx, w, c, lease, &out)
 		}
 		return q.claimLane(ctx, w, c, lease, &out)
 	}
@@ -50,7 +57,7 @@ func (q *Queue) Claim(ctx context.Context, c queue.Claim) (queue.Claimed, error)
 	if err := q.writer.write(ctx, o); err != nil {
 		return queue.Claimed{}, err
 	}
-	if !c.Expired {
+	if !c.Expired && !c.Early && len(c.IDs) == 0 { // those are not sent
 		q.fetch(ctx, out.Deliveries)
 	}
 	return out, nil
@@ -76,11 +83,7 @@ func (q *Queue) giveBack(lease int64) *op {
 // claimLane claims the first of a lane.
 func (q *Queue) claimLane(ctx context.Context, w *conn, c queue.Claim, lease int64, out *queue.Claimed) error {
 	lane := []any{c.Lane.Stream, c.Lane.Domain, c.Lane.Route}
-	// Retries that have become due take their place by age among those that are ready.
-	_, err := w.exec(ctx, `UPDATE repute_delivery SET state = 0 WHERE seq {in}
-		SELECT seq FROM repute_delivery WHERE state = 1 AND stream = ? AND domain = ? AND route = ? AND due <= {now} ORDER BY due LIMIT {n} {skip}{end}`,
-		append(lane, promoteLimit)...)
-	if err != nil {
+	if err := q.promote(ctx, w, lane); err != nil {
 		return err
 	}
 	rows, err := w.query(ctx, "SELECT "+columnsAlone+`, {now} FROM repute_delivery d
@@ -105,6 +108,84 @@ func (q *Queue) claimLane(ctx context.Context, w *conn, c queue.Claim, lease int
 	return q.lease(ctx, w, c, lease, got, out)
 }
 
+// promote has retries of a lane that have become due take their place by age among those that are ready.
+func (q *Queue) promote(ctx context.Context, w *conn, lane []any) error {
+	_, err := w.exec(ctx, `UPDATE repute_delivery SET state = 0 WHERE seq {in}
+		SELECT seq FROM repute_delivery WHERE state = 1 AND stream = ? AND domain = ? AND route = ? AND due <= {now} ORDER BY due LIMIT {n} {skip}{end}`,
+		append(lane, promoteLimit)...)
+	return err
+}
+
+// claimEarly claims what waits in a lane, due or not, and is old enough.
+func (q *Queue) claimEarly(ctx context.Context, w *conn, c queue.Claim, lease int64, out *queue.Claimed) error {
+	lane := []any{c.Lane.Stream, c.Lane.Domain, c.Lane.Route}
+	if err := q.promote(ctx, w, lane); err != nil {
+		return err
+	}
+	var got []found
+	for _, text := range []string{
+		"SELECT " + columnsAlone + `, {now} FROM repute_delivery d WHERE d.created <= {now} - CAST(? AS BIGINT)
+			AND d.state = 0 AND d.stream = ? AND d.domain = ? AND d.route = ? ORDER BY d.rank, d.seq LIMIT {n} {skip}`,
+		"SELECT " + columnsAlone + `, {now} FROM repute_delivery d WHERE d.created <= {now} - CAST(? AS BIGINT)
+			AND d.state = 1 AND d.stream = ? AND d.domain = ? AND d.route = ? ORDER BY d.due, d.seq LIMIT {n} {skip}`,
+	} {
+		left := c.Limit + 1 - len(got)
+		if left <= 0 {
+			break
+		}
+		rows, err := w.query(ctx, text, append([]any{c.MinAge.Microseconds()}, append(lane, left)...)...)
+		some, err := q.deliveries(rows, err)
+		if err != nil {
+			return err
+		}
+		got = append(got, some...)
+	}
+	if len(got) > c.Limit {
+		got, out.More = got[:c.Limit], true
+	}
+	return q.lease(ctx, w, c, lease, got, out)
+}
+
+// claimIDs claims those of some deliveries that wait.
+func (q *Queue) claimIDs(ctx context.Context, w *conn, c queue.Claim, lease int64, out *queue.Claimed) error {
+	if len(c.IDs) > queue.MaxClaimIDs {
+		return fmt.Errorf("%w: Claim.IDs: %d are more than %d", queue.ErrInvalid, len(c.IDs), queue.MaxClaimIDs)
+	}
+	rows := make([]*settleRow, len(c.IDs))
+	for i, id := range c.IDs {
+		rows[i] = &settleRow{}
+		rows[i].messageID, rows[i].n, _ = queue.SplitDeliveryID(id)
+	}
+	if err := q.findMessages(ctx, w, rows); err != nil {
+		return err
+	}
+	var all []int64
+	for _, r := range rows {
+		if r.message != nil {
+			all = append(all, r.message.seq<<shift|int64(r.n))
+		}
+	}
+	slices.Sort(all) // all processes lock in the same order
+	seqs := make([]any, 0, len(all))
+	for _, seq := range slices.Compact(all) {
+		seqs = append(seqs, seq)
+	}
+	var got []found
+	err := q.d.each(len(seqs), func(from, size int) error {
+		// The state is no plain condition, or PostgreSQL's planner may take the index of what expires, and walk over it.
+		rows, err := w.query(ctx, q.text("these", size, func() string {
+			return "SELECT " + columnsAlone + ", {now} FROM repute_delivery d WHERE d.seq IN (" + holders(size) + ") AND d.state - 2 < 0 {skip}"
+		}), seqs[from:from+size]...)
+		some, err := q.deliveries(rows, err)
+		got = append(got, some...)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return q.lease(ctx, w, c, lease, got, out)
+}
+
 // claimExpired claims what ran out of time, wherever it waits.
 func (q *Queue) claimExpired(ctx context.Context, w *conn, c queue.Claim, lease int64, out *queue.Claimed) error {
 	rows, err := w.query(ctx, "SELECT "+columnsAlone+`, {now} FROM repute_delivery d
@@ -120,7 +201,7 @@ func (q *Queue) claimExpired(ctx context.Context, w *conn, c queue.Claim, lease 
 func (q *Queue) lease(ctx context.Context, w *conn, c queue.Claim, lease int64, got []found, out *queue.Claimed) error {
 	until := time.Now().Add(c.LeaseFor)
 	for _, f := range got {
-		f.State, f.Lease, f.Due = queue.InFlight, lease, until
+		f.State, f.Lease, f.Due, f.Early = queue.InFlight, lease, until, f.early
 		q.cache.check(f.MessageID, f.seq>>shift)
 		out.Deliveries = append(out.Deliveries, f.Delivery)
 	}

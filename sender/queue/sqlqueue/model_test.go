@@ -64,6 +64,16 @@ func compare(rt *rapid.T, t *testing.T, path string) {
 			}
 		case "claim":
 			c := queue.Claim{Lane: rapid.SampledFrom(lanes).Draw(rt, "lane"), Limit: rapid.IntRange(1, 4).Draw(rt, "limit"), LeaseFor: time.Hour}
+			switch rapid.IntRange(0, 5).Draw(rt, "kind") {
+			case 0:
+				c.Early, c.MinAge = true, time.Duration(rapid.IntRange(0, 60).Draw(rt, "age"))*time.Second
+			case 1:
+				for _, id := range all {
+					if rapid.Bool().Draw(rt, "this") {
+						c.IDs = append(c.IDs, id)
+					}
+				}
+			}
 			if c.Expired = rapid.Bool().Draw(rt, "expired"); c.Expired {
 				c.Limit = 1000 // or any of those that expire at the same time would do
 			}
@@ -72,7 +82,7 @@ func compare(rt *rapid.T, t *testing.T, path string) {
 				got[k], err = q.Claim(bg, c)
 				must(t, err)
 			}
-			if c.Expired { // in any order
+			if c.Expired || len(c.IDs) > 0 { // in any order
 				for k := range got {
 					slices.SortFunc(got[k].Deliveries, func(a, b queue.Delivery) int { return cmp.Compare(a.ID, b.ID) })
 				}
@@ -182,7 +192,7 @@ func plain(c queue.Claimed) string {
 }
 
 func plainDelivery(d queue.Delivery) string {
-	return fmt.Sprint(d.ID, d.MessageID, d.Lane, d.Recipient, d.Priority, d.State, d.Due.UnixMicro(), d.Created.UnixMicro(), d.Expires.UnixMicro(), d.Expired, d.Attempts, d.History)
+	return fmt.Sprint(d.ID, d.MessageID, d.Lane, d.Recipient, d.Priority, d.State, d.Due.UnixMicro(), d.Created.UnixMicro(), d.Expires.UnixMicro(), d.Expired, d.Early, d.Attempts, d.History)
 }
 
 func same(rt *rapid.T, what string, memory, sql any) {

@@ -14,7 +14,8 @@ import (
 // found is a delivery as it is in the database.
 type found struct {
 	queue.Delivery
-	seq int64
+	seq   int64
+	early time.Duration // until it is due
 }
 
 // deliveries reads rows of columns and the time.
@@ -45,6 +46,9 @@ func (q *Queue) deliveries(rows *sql.Rows, err error) ([]found, error) {
 		}
 		d.Due, d.Created, d.Expires = q.clock.local(due), q.clock.local(created), q.clock.local(expires)
 		d.Expired = state < stateFinal && expires <= now
+		if state == stateWaiting {
+			f.early = max(0, time.Duration(due-now)*time.Microsecond)
+		}
 		if d.History, err = records(history); err != nil { // mail is not to stand for that
 			q.log.Error("history of a delivery cannot be read: it goes on without", "delivery", d.ID, "err", err)
 		}

@@ -74,6 +74,16 @@ func everything(t testing.TB, db database) *sqlqueue.Queue {
 	record(got[1], queue.Waiting, 0)
 	record(got[2], queue.Waiting, time.Millisecond)
 	record(got[0], queue.Waiting, time.Hour)
+	early, err := q.Claim(bg, queue.Claim{Lane: lane, Early: true, Limit: 10 * many, LeaseFor: time.Minute})
+	must(t, err)
+	settle(t, q, queue.Waiting, early.Deliveries...)
+	var some []string
+	for i := range many {
+		some = append(some, fmt.Sprint("m", i, "/1"))
+	}
+	early, err = q.Claim(bg, queue.Claim{IDs: some, Limit: 1, LeaseFor: time.Minute})
+	must(t, err)
+	settle(t, q, queue.Waiting, early.Deliveries...)
 	got = claim(t, q, many)
 	short, err := q.Claim(bg, queue.Claim{Lane: lanes.Deliveries[0].Lane, Limit: 1, LeaseFor: time.Second})
 	must(t, err)

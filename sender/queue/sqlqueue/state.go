@@ -21,6 +21,8 @@ const (
 	KindThrottle Kind = "throttle"
 	// KindMigration: where migrations stand.
 	KindMigration Kind = "migration"
+	// KindOperator: what operators have suspended.
+	KindOperator Kind = "operator"
 	// KindSuppression: addresses that are not written to.
 	KindSuppression Kind = "suppression"
 	// KindConfirmation: whom an engagement.Campaign has asked for a confirmation. A host makes the campaign of this State.
@@ -47,6 +49,9 @@ func (q *Queue) WarmupStore() (store warmup.Store, owner string) {
 func (q *Queue) MigrationStore() (store warmup.Store, owner string) {
 	return q.State(KindMigration), q.cfg.Owner
 }
+
+// OperatorStore is where a Sender on this queue keeps what operators have suspended: all processes on one database obey it.
+func (q *Queue) OperatorStore() warmup.Store { return q.State(KindOperator) }
 
 // SuppressionStore is where a Sender on this queue keeps the list of suppressed addresses, unless it is given another one: all processes on one
 // database have the same list.
