@@ -39,6 +39,9 @@ type attempt struct {
 
 	dialled bool // the connection that was taken was used
 	sent    bool // the message token was used
+	// envelope is what is sent, when it was prepared before the attempt has its turn; next is the attempt that comes behind this one over the same session.
+	envelope *transport.Envelope
+	next     *attempt
 	// back are those of the group to put back as if nothing had been attempted: the session had been closed by the other side before the transaction began, the
 	// connection was one too many, or the transaction had too many recipients.
 	back []queue.Delivery
@@ -87,23 +90,24 @@ func (d *dispatcher) work(a *attempt) {
 func (d *dispatcher) workOne(a *attempt) (next *attempt) {
 	defer d.wg.Done()
 	alive := d.perform(a)
+	behind := a.next
+	if behind != nil && !alive {
+		d.unsent(behind)
+		behind = nil
+	}
 	d.mu.Lock()
 	defer func() {
+		if behind != nil {
+			next = behind
+			d.unlock()
+			return
+		}
 		if len(d.ready) > 0 && len(d.outbox) == 0 { // settling may block, and would hold the attempt up
 			next, d.ready = d.ready[0], d.ready[1:]
 		}
 		d.unlock()
 	}()
-	delete(d.running, a)
-	a.lane.inFlight--
-	if len(a.back) > 0 {
-		d.again(a)
-	}
-	now := time.Now()
-	if !a.sent {
-		d.s.cfg.Throttle.ReleaseAt(now, throttle.Path(a.path.key), throttle.TokenMessage)
-	}
-	d.giveBeside(&a.beside, now, a.sent)
+	d.ended(a)
 	switch {
 	case a.session == nil && !a.dialled:
 		d.unopened(a.path, time.Now())
@@ -111,6 +115,7 @@ func (d *dispatcher) workOne(a *attempt) (next *attempt) {
 		d.serve(a.path, "")
 	case a.session == nil: // dialled in vain
 		d.closed(a.path)
+	case behind != nil: // it has the session
 	case alive:
 		site := a.session.site
 		d.keep(a.session)
@@ -122,17 +127,29 @@ func (d *dispatcher) workOne(a *attempt) (next *attempt) {
 	return nil // the next one is known when the mutex is released
 }
 
+// ended gives back what an attempt held but for its session, and puts back what was not attempted. The mutex is held.
+func (d *dispatcher) ended(a *attempt) {
+	delete(d.running, a)
+	a.lane.inFlight--
+	if len(a.back) > 0 {
+		d.again(a)
+	}
+	now := time.Now()
+	if !a.sent {
+		d.s.cfg.Throttle.ReleaseAt(now, throttle.Path(a.path.key), throttle.TokenMessage)
+	}
+	d.giveBeside(&a.beside, now, a.sent)
+}
+
 // perform runs the transaction and settles its deliveries. It reports whether the session is of further use.
 func (d *dispatcher) perform(a *attempt) (alive bool) {
 	a.began = time.Now()
-	if !d.admit(a) {
-		d.refund(a)
-		return true
-	}
-	msg, header, ok := d.compose(a)
-	if !ok {
-		d.refund(a)
-		return true
+	env := a.envelope
+	if env == nil {
+		if env = d.makeReady(a); env == nil {
+			d.refund(a)
+			return true
+		}
 	}
 	if a.session == nil {
 		a.dialled = true
@@ -149,6 +166,22 @@ func (d *dispatcher) perform(a *attempt) (alive bool) {
 		a.path.live[sess.site]++
 		d.mu.Unlock()
 	}
+	before := a.session.sent
+	a.session.sent++
+	began := time.Now()
+	results, err := a.session.send(d.ctx, env, func() *transport.Envelope { return d.ahead(a) })
+	if before > 0 && err != nil && d.ctx.Err() == nil && time.Since(began) < staleWithin && d.closedBefore(a, results, before) {
+		a.back = a.group
+		d.refund(a)
+		return false
+	}
+	a.session.last = time.Now()
+	d.judge(a, results, err)
+	return err == nil
+}
+
+// envelopeOf makes the envelope of an attempt.
+func (d *dispatcher) envelopeOf(a *attempt, msg *queue.Message, header []byte) *transport.Envelope {
 	env := &transport.Envelope{From: msg.From, Header: header, Data: msg.Data, EightBit: msg.EightBit, UTF8: msg.UTF8}
 	if rp := a.lane.stream.ReturnPath; rp != nil && msg.From != "" {
 		from, field, err := rp.of(msg, a.group[0].ID)
@@ -162,18 +195,7 @@ func (d *dispatcher) perform(a *attempt) (alive bool) {
 	for i := range a.group {
 		env.To = append(env.To, a.group[i].Recipient)
 	}
-	before := a.session.sent
-	a.session.sent++
-	began := time.Now()
-	results, err := a.session.Send(d.ctx, env)
-	if before > 0 && err != nil && d.ctx.Err() == nil && time.Since(began) < staleWithin && d.closedBefore(a, results, before) {
-		a.back = a.group
-		d.refund(a)
-		return false
-	}
-	a.session.last = time.Now()
-	d.judge(a, results, err)
-	return err == nil
+	return env
 }
 
 // staleWithin is how soon MAIL fails on a session that was closed while it was idle. A host that is silent instead, and

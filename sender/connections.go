@@ -2,9 +2,11 @@ package sender
 
 import (
 	"container/list"
+	"context"
 	"slices"
 	"time"
 
+	"github.com/reputemail/repute/sender/transport"
 	"github.com/reputemail/repute/throttle"
 )
 
@@ -19,6 +21,14 @@ type session struct {
 	last  time.Time     // when the latest transaction ended
 	alarm alarm         // idle too long
 	elem  *list.Element // in the dispatcher's list of idle sessions
+}
+
+// send runs a transaction, and asks next for the one to begin behind it if the session can do that.
+func (s *session) send(ctx context.Context, e *transport.Envelope, next func() *transport.Envelope) ([]transport.Result, error) {
+	if p, ok := s.Session.(Pipeliner); ok {
+		return p.SendThen(ctx, e, next)
+	}
+	return s.Send(ctx, e)
 }
 
 // openConnection takes a connection of the path, for the caller to dial.
@@ -113,8 +123,7 @@ const yieldAfter = 10
 // keep makes a session idle, or closes it when it has done its share.
 func (d *dispatcher) keep(s *session) {
 	p := s.path
-	yields := s.sent >= yieldAfter && d.othersStarve(p) || d.holds.closes(p.key, time.Now())
-	if d.stopping || yields || p.limits.MessagesPerConnection > 0 && s.sent >= p.limits.MessagesPerConnection {
+	if !d.lasts(s) {
 		d.closeSession(s)
 		return
 	}

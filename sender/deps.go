@@ -113,6 +113,12 @@ type Session interface {
 	Close() error
 }
 
+// Pipeliner is the add-on by which a Session begins the next transaction behind the final dot of one, so that each takes one round trip.
+type Pipeliner interface {
+	// SendThen is Send, and may ask next, once and before the content is sent, for the envelope of the following call of Send or SendThen. next may return nil.
+	SendThen(ctx context.Context, e *transport.Envelope, next func() *transport.Envelope) ([]transport.Result, error)
+}
+
 // TLSReporter is the add-on by which a Session tells of its TLS, for Explain.
 type TLSReporter interface {
 	// TLS tells of the session's TLS; false for clear text.

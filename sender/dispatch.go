@@ -52,6 +52,8 @@ type dispatcher struct {
 	served           *path      // whose lanes are having their turns
 	servedCold       bool       // those of its line for warm-up allowance
 	outbox           []settled  // to be settled when the mutex is released: the settler needs the mutex itself
+	spare            *session   // busy still, but may begin the next transaction: only while behind looks for one
+	follower         *attempt   // the one that it found
 	ready            []*attempt // begun under the mutex, to be run when it is released
 	running          map[*attempt]struct{}
 	down             *keyed.Map[string, downHost]

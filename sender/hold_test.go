@@ -264,31 +264,39 @@ func TestDrain(t *testing.T) {
 	}
 }
 
-// TestRetriesWaitForASuspendedRoute: greylisting remembers the address. Draining instead lets them go.
-func TestRetriesWaitForASuspendedRoute(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t)
-		mx := w.mx("example.com", sendertest.ServerConfig{Script: sendertest.Greylist(5 * time.Minute)})
-		s := w.start(w.twoRoutes())
-		id := w.enqueueTo(s, "resets", "anna@example.com")[0]
-		time.Sleep(time.Minute)
-		w.suspend(s, sender.Target{Route: "cold"})
-		if wt := w.waits(s, id); len(wt) != 2 || wt[0].Reason != sender.WaitSuspended || wt[1].Reason != sender.WaitRetry {
-			t.Errorf("waits for %+v", wt)
-		}
-		time.Sleep(time.Hour)
-		if n := mx.Inbox().Len(); n != 0 {
-			t.Errorf("%d arrived", n)
-		}
-		if wt := w.waits(s, id); len(wt) != 1 || wt[0].Reason != sender.WaitSuspended {
-			t.Errorf("waits for %+v", wt)
-		}
-		w.must(s.Suspend(bg, sender.Hold{Target: sender.Target{Route: "cold"}, Act: ada, Drain: true}))
-		time.Sleep(time.Minute)
-		if got := bySource(mx.Inbox()); got[coldAddr] != 1 {
-			t.Errorf("arrived %v", got)
-		}
-	})
+// TestRetriesAndASuspendedRoute: greylisting remembers the address, so what is tried again waits for its route when that is suspended for a short time; else it takes
+// another one.
+func TestRetriesAndASuspendedRoute(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		until   time.Duration // 0: for good
+		arrives string
+	}{{"for ten minutes", 10 * time.Minute, "cold"}, {"for good", 0, "warm"}} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				mx := w.mx("example.com", sendertest.ServerConfig{Script: sendertest.Greylist(5 * time.Minute)})
+				s := w.start(w.twoRoutes())
+				id := w.enqueueTo(s, "resets", "anna@example.com")[0]
+				time.Sleep(3 * time.Minute)
+				hold := sender.Hold{Target: sender.Target{Route: "cold"}, Act: ada}
+				if c.until > 0 {
+					hold.Until = time.Now().Add(c.until)
+				}
+				w.must(s.Suspend(bg, hold))
+				if wt := w.waits(s, id); len(wt) == 0 || wt[0].Reason != sender.WaitSuspended && wt[0].Reason != sender.WaitRetry {
+					t.Errorf("waits for %+v", wt)
+				}
+				time.Sleep(time.Hour)
+				if n := mx.Inbox().Len(); n != 1 {
+					t.Errorf("%d arrived", n)
+				}
+				if e := w.of(sender.EventDelivered); len(e) != 1 || e[0].Path.Route != c.arrives {
+					t.Errorf("arrived %s", mustJSON(e))
+				}
+			})
+		})
+	}
 }
 
 // TestRefusedMailStepsAside: what the other route has refused for good waits, and does not hold up what is behind it.

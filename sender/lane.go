@@ -82,9 +82,6 @@ func (l *lane) site() string {
 	return l.dest.site
 }
 
-// pool is the pool whose routes the lane may use.
-func (l *lane) pool() *poolInfo { return l.stream.pool }
-
 // passing reports whether all that is in the lane's way are others who are being served.
 func (l *lane) passing() bool {
 	for i := range l.waits {

@@ -145,7 +145,7 @@ func (s *Sender) armOfDelivery(st *stream, provider string, del *queue.Delivery)
 // tiers are the routes that the first delivery of a lane may use, in the order in which they are tried: the next tier when all of the one before are closed.
 // sticky says that the first tier is the route on which it was tried before, and that the others are only for when that is stopped for long.
 func (d *dispatcher) tiers(l *lane) (a arm, tiers [4][]*routeInfo, sticky bool) {
-	pool := l.pool()
+	pool := l.stream.pool
 	if len(l.stream.migrations) > 0 {
 		a = d.s.armOfDelivery(l.stream, l.dest.provider, l.first())
 	}

@@ -117,20 +117,20 @@ choosing:
 		}
 		routes, saturated := tiers[tier], false
 		if tier == 0 && !sticky && a.of == nil {
-			routes = d.weights.order(now, l.pool(), l.dest.provider)
+			routes = d.weights.order(now, l.stream.pool, l.dest.provider)
 		}
 		for _, r := range routes {
 			if refusedBy(l.first(), r.Name) {
 				continue
 			}
-			by := over{flow: tier > 0 && !sticky || slices.Contains(l.pool().overflow, r), arm: a}
+			by := over{flow: tier > 0 && !sticky || slices.Contains(l.stream.pool.overflow, r), arm: a}
 			if by.flow {
 				by.why = closing(l, met)
 			}
 			o, ok := d.try(l, r, now, by)
 			if ok {
 				if tier == 0 && !sticky {
-					d.weights.took(now, l.pool(), l.dest.provider, r)
+					d.weights.took(now, l.stream.pool, l.dest.provider, r)
 				}
 				l.waits = l.waits[:0]
 				return o.path
@@ -169,10 +169,15 @@ choosing:
 // receiver that greylists has to get used.
 const stickyFor = 15 * time.Minute
 
-// restsLong reports whether the only obstacle is a path that is stopped for long.
+// restsLong reports whether the only obstacle is a path that is stopped or suspended for long.
 func restsLong(met []obstacle, now time.Time) bool {
 	for _, o := range met {
-		if o.wait.Reason != WaitBackoff || o.saturated || o.wait.Until.Sub(now) < stickyFor {
+		switch o.wait.Reason {
+		case WaitBackoff, WaitSuspended:
+		default:
+			return false
+		}
+		if o.saturated || !o.wait.Until.IsZero() && o.wait.Until.Sub(now) < stickyFor {
 			return false
 		}
 	}
@@ -242,8 +247,12 @@ func (d *dispatcher) try(l *lane, r *routeInfo, now time.Time, by over) (obstacl
 		}
 		granted = a
 	}
-	sess := p.takeIdle(site)
-	if sess != nil {
+	sess, behind := p.takeIdle(site), false
+	if spare := d.spare; sess == nil && spare != nil && spare.path == p && spare.site == site {
+		sess, behind, d.spare = spare, true, nil
+	}
+	if behind {
+	} else if sess != nil {
 		d.unidle(sess)
 	} else if o, ok := d.openConnection(p, now); !ok {
 		undo()
@@ -251,7 +260,9 @@ func (d *dispatcher) try(l *lane, r *routeInfo, now time.Time, by over) (obstacl
 	}
 	if dec := d.token(now, key, throttle.TokenMessage); !dec.OK {
 		undo()
-		if sess != nil {
+		if behind {
+			d.spare = sess
+		} else if sess != nil {
 			d.keep(sess)
 		} else {
 			d.unopened(p, now)
@@ -259,7 +270,11 @@ func (d *dispatcher) try(l *lane, r *routeInfo, now time.Time, by over) (obstacl
 		return d.throttled(p, dec, now), false
 	}
 	d.opened(p, now)
-	d.launch(&attempt{lane: l, path: p, dest: l.dest, overflow: by.flow, overflowFor: by.why, arm: by.arm, allowance: granted, beside: also, limits: limits, session: sess}, group)
+	a := &attempt{lane: l, path: p, dest: l.dest, overflow: by.flow, overflowFor: by.why, arm: by.arm, allowance: granted, beside: also, limits: limits, session: sess}
+	d.launch(a, group)
+	if behind {
+		d.ready, d.follower = d.ready[:len(d.ready)-1], a
+	}
 	return obstacle{path: p}, true
 }
 

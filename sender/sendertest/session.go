@@ -56,11 +56,12 @@ type Session struct {
 	messages int
 	errors   int // violations since the last accepted message
 
-	begun  bool // MAIL was accepted
-	from   string
-	to     []string
-	params map[string]string
-	data   []byte
+	begun   bool // MAIL was accepted
+	refused bool // the latest MAIL was refused
+	from    string
+	to      []string
+	params  map[string]string
+	data    []byte
 
 	lastSize int64 // of the last content: how much room the next one gets
 }
@@ -471,7 +472,7 @@ func (s *Session) violation(code int, st bounce.Status, text string) error {
 
 // reset forgets the transaction.
 func (s *Session) reset() {
-	s.begun, s.from, s.to, s.params, s.data = false, "", nil, nil, nil
+	s.begun, s.refused, s.from, s.to, s.params, s.data = false, false, "", nil, nil, nil
 }
 
 func isTimeout(err error) bool {

@@ -45,7 +45,7 @@ func (s *Session) mail(arg string) error {
 		standard = reply(552, status(5, 3, 4), "Message size exceeds fixed limit") // RFC 1870 section 6.1
 	}
 	a := s.decide(s.script.OnMail, from, standard)
-	if a.Reply.OK() {
+	if s.refused = !a.Reply.OK(); !s.refused {
 		s.begun, s.from, s.params = true, from, params
 	}
 	return s.say(a)
@@ -83,10 +83,18 @@ func (s *Session) mailParams(rest string) (params map[string]string, bad *Answer
 	return params, nil
 }
 
+// tooSoon answers RCPT and DATA without a transaction. Behind a MAIL that was refused that is no violation: with pipelining the client cannot know yet (RFC 2920 section 3.1).
+func (s *Session) tooSoon() error {
+	if s.refused && !s.server.config.Extensions.NoPipelining {
+		return s.plain(503, status(5, 5, 1), "MAIL was refused")
+	}
+	return s.violation(503, status(5, 5, 1), "MAIL first")
+}
+
 // rcpt adds a recipient (RFC 5321 section 4.1.1.3).
 func (s *Session) rcpt(arg string) error {
 	if !s.begun {
-		return s.violation(503, status(5, 5, 1), "MAIL first")
+		return s.tooSoon()
 	}
 	to, rest, ok := parsePath(arg, "TO:")
 	if !ok {
@@ -121,7 +129,7 @@ func (s *Session) handleData(arg string) error {
 	case arg != "":
 		return s.violation(501, status(5, 5, 4), "DATA takes no parameter")
 	case !s.begun:
-		return s.violation(503, status(5, 5, 1), "MAIL first")
+		return s.tooSoon()
 	case len(s.to) == 0:
 		// Not a violation: with pipelining the client cannot know yet (RFC 2920 section 3.1).
 		return s.plain(554, status(5, 5, 1), "No valid recipients")

@@ -31,6 +31,10 @@ type Config struct {
 	BrokenTLSFor time.Duration
 	// MaxBrokenTLS is how many such hosts are remembered; the one unused longest is forgotten first. Defaults to 10,000.
 	MaxBrokenTLS int
+	// DisablePipelining waits for the reply to each command even if the host reads ahead (RFC 2920). Defaults to false.
+	DisablePipelining bool
+	// DisableChunking sends the content by DATA even if the host offers CHUNKING (RFC 3030). Defaults to false.
+	DisableChunking bool
 	// MaxReplyBytes and MaxReplyLines bound one reply, with all its lines. A longer one ends the session.
 	// At least 512 bytes (RFC 5321 section 4.5.3.1.5) and 1 line. Defaults to 65,536 bytes and 256 lines.
 	MaxReplyBytes, MaxReplyLines int

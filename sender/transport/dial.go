@@ -158,7 +158,7 @@ func (t *Transport) dial(ctx context.Context, c *call) (*Session, error) {
 	if fault != nil {
 		return nil, fault
 	}
-	s.blocks = &t.blocks
+	s.blocks, s.broken = &t.blocks, t.broken
 	t.config.Logger.Debug("session opened", "host", c.target.Host, "addr", c.target.Addr, slog.Bool("tls", c.tls != nil))
 	return s, nil
 }

@@ -11,7 +11,7 @@ import (
 
 // extensions are what a host offered in its reply to EHLO, as far as this package uses it.
 type extensions struct {
-	startTLS, eightBit, utf8 bool
+	startTLS, eightBit, utf8, pipelining, chunking bool
 	// hasSize says that SIZE was offered; size is the limit in bytes, or 0 for none.
 	hasSize bool
 	size    int64
@@ -40,6 +40,10 @@ func parseExtensions(text []byte) extensions {
 		switch keyword {
 		case "STARTTLS":
 			e.startTLS = true
+		case "PIPELINING":
+			e.pipelining = true
+		case "CHUNKING":
+			e.chunking = true
 		case "8BITMIME":
 			e.eightBit = true
 		case "SMTPUTF8":

@@ -4,10 +4,12 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/emersion/go-smtp"
 
 	"github.com/reputemail/repute/bounce"
+	"github.com/reputemail/repute/internal/keyed"
 )
 
 // TLSInfo is what a session's TLS came to.
@@ -28,7 +30,10 @@ type Session struct {
 	ext    extensions
 	tls    *TLSInfo
 	blocks *sync.Pool
+	broken *keyed.Map[string, time.Time] // the transport's
 
+	// begun is the transaction that was begun behind the final dot of the latest one.
+	begun    *transaction
 	messages int
 	// dirty says that the last transaction did not end with a reply to a final dot, so that RSET must come first.
 	dirty bool
@@ -54,42 +59,69 @@ type Session struct {
 // Header and Data are written as they are, but that lines with a leading dot are stuffed, bare LF becomes CRLF, and a
 // missing last line end is added. Bare CR is not looked for. Send does not change env and keeps nothing of it.
 func (s *Session) Send(ctx context.Context, env *Envelope) ([]Result, error) {
+	return s.SendThen(ctx, env, nil)
+}
+
+// SendThen is Send, and lets another transaction begin behind the final dot of this one, so that in a row of messages each takes one round trip only (RFC 2920 section
+// 3.1 allows the content of a message as the first part of a group).
+//
+// When the content is about to be sent, and so at least one recipient was accepted, it asks next for the envelope of the next transaction; once at most, and never where the host
+// does not read ahead, or takes the content together with its recipients (CHUNKING), which needs one round trip anyway. next may return nil. It should not take long: the
+// host waits for the content meanwhile.
+//
+// The envelope that next returned must be the one of the following call of Send or SendThen, and must not change until then. That is so whether or not its
+// transaction was begun, which nobody is told. Anything else, and Close, ends the session without harm: no content was sent. If this call returns an error, so does the
+// following one, and the host has seen nothing of that message: its results are Local ones of StageMail.
+func (s *Session) SendThen(ctx context.Context, env *Envelope, next func() *Envelope) ([]Result, error) {
 	if len(env.To) == 0 {
 		return nil, nil
 	}
-	results := make([]Result, len(env.To))
+	t := s.begun
+	s.begun = nil
 	if err := ctx.Err(); err != nil {
+		results := make([]Result, len(env.To))
 		s.settle(results, s.local(statusLost, "given up before the message was sent: "+err.Error()))
+		if t != nil {
+			s.end()
+		}
 		return results, err
 	}
+	if t != nil && t.env != env {
+		s.end()
+	}
 	if !s.Usable() {
+		results := make([]Result, len(env.To))
 		err := &Error{Reply: s.local(statusLost, "the session has ended")}
 		s.settle(results, err.Reply)
 		return results, err
 	}
-	if reply, ok := s.takes(env); !ok {
-		s.settle(results, reply)
-		return results, nil
-	}
-	if !s.refuse(env, results) {
-		return results, nil
+	if t == nil {
+		var any bool
+		if t, any = s.newTransaction(env); !any {
+			return t.results, nil
+		}
 	}
 	stop := context.AfterFunc(ctx, s.wire.abort)
-	fault := s.transact(ctx, env, results)
+	fault := s.run(ctx, t, next)
 	stopped := stop()
 	if fault != nil {
-		s.dead = true
-		s.wire.abort()
-		s.settle(results, fault.Reply)
+		s.end()
+		s.settle(t.results, fault.Reply)
 		if err := ctx.Err(); err != nil && s.wire.err != nil {
-			return results, err
+			return t.results, err
 		}
-		return results, fault
+		return t.results, fault
 	}
 	if !stopped {
 		s.dead = true // ctx ended just after the last reply: the results hold, the connection does not
 	}
-	return results, nil
+	return t.results, nil
+}
+
+// end ends the session at once.
+func (s *Session) end() {
+	s.dead = true
+	s.wire.abort()
 }
 
 // settle gives reply to all recipients that have none yet.
@@ -141,115 +173,6 @@ func (s *Session) refuse(env *Envelope, results []Result) bool {
 	return left > 0
 }
 
-// transact runs one transaction and fills in the results that the host decided. An error ends the session.
-func (s *Session) transact(ctx context.Context, env *Envelope, results []Result) *Error {
-	w, timeouts := s.wire, &s.config.Timeouts
-	if s.dirty {
-		w.arm(bounce.StageMail, timeouts.Mail)
-		if ok, err := s.heard(ctx, w.command("RSET")); err != nil {
-			return err
-		} else if !ok {
-			return fault(bounce.StageMail, s.host, statusProtocol, "RSET refused: "+w.reply("").String(), nil)
-		}
-	}
-	s.dirty = true
-	s.messages++
-	w.arm(bounce.StageMail, timeouts.Mail)
-	opts := smtp.MailOptions{Size: int64(len(env.Header)) + int64(len(env.Data)), UTF8: s.needsUTF8(env)}
-	if ok, err := s.heard(ctx, s.client.Mail(env.From, &opts)); err != nil {
-		return err
-	} else if !ok {
-		s.settle(results, w.reply(s.host))
-		return nil
-	}
-	accepted := 0
-	for i, to := range env.To {
-		if !pending(&results[i]) {
-			continue
-		}
-		w.arm(bounce.StageRcpt, timeouts.Rcpt)
-		if ok, err := s.heard(ctx, s.client.Rcpt(to, nil)); err != nil {
-			return err
-		} else if !ok {
-			results[i].Reply = w.reply(s.host)
-			continue
-		}
-		accepted++
-	}
-	if accepted == 0 {
-		return nil
-	}
-	w.arm(bounce.StageData, timeouts.Data)
-	data, err := s.client.Data()
-	if ok, err := s.heard(ctx, err); err != nil {
-		return err
-	} else if !ok {
-		s.settle(results, w.reply(s.host))
-		return nil
-	}
-	ok, fault := s.content(ctx, env, data)
-	if fault != nil {
-		return fault
-	}
-	s.dirty = false
-	reply := w.reply(s.host)
-	for i := range results {
-		if pending(&results[i]) {
-			results[i] = Result{Accepted: ok, Reply: reply}
-		}
-	}
-	return nil
-}
-
-// content sends the message and hears the reply to the final dot.
-func (s *Session) content(ctx context.Context, env *Envelope, data *smtp.DataCommand) (bool, *Error) {
-	w, timeouts := s.wire, &s.config.Timeouts
-	block := s.blocks.Get().(*[]byte)
-	small := w.out
-	w.out = (*block)[:0]
-	defer func() {
-		*block = w.out[:0]
-		w.out = small
-		s.blocks.Put(block)
-	}()
-	w.armContent(len(env.Header)+len(env.Data), timeouts.Block, timeouts.Dot)
-	err := w.content(env.Header)
-	if err == nil {
-		err = w.content(env.Data)
-	}
-	if err == nil {
-		err = w.dot()
-	}
-	if err == nil {
-		// The client's own writer takes five times as long, a byte at a time. It thinks that the content was empty.
-		w.mute = true
-		_, err = data.CloseWithResponse()
-		w.mute = false
-	}
-	return s.heard(ctx, err)
-}
-
-// heard judges an exchange of which go-smtp's client said err. It returns whether the reply was positive. An error is one
-// that ends the session: the connection broke, the host said 421, or its reply makes no sense at this stage.
-func (s *Session) heard(ctx context.Context, err error) (bool, *Error) {
-	w := s.wire
-	switch {
-	case w.err != nil && ctx.Err() == nil && w.lastWords():
-		return false, w.refusal(s.host)
-	case w.err != nil:
-		return false, w.broken(ctx, s.host)
-	case !w.replied:
-		return false, fault(w.stage, s.host, statusProtocol, "nothing was sent: "+fmt.Sprint(err), err)
-	case w.positive():
-		return true, nil
-	case w.code == 421:
-		return false, w.refusal(s.host)
-	case w.code < 400:
-		return false, fault(w.stage, s.host, statusProtocol, "unexpected reply: "+w.reply("").String(), nil)
-	}
-	return false, nil
-}
-
 // needsUTF8 says whether MAIL must have SMTPUTF8 (RFC 6531 section 3.4).
 func (s *Session) needsUTF8(env *Envelope) bool {
 	if env.UTF8 || !ascii(env.From) {
@@ -266,8 +189,8 @@ func (s *Session) needsUTF8(env *Envelope) bool {
 // Close says QUIT if the session is usable, waits for the reply no longer than Timeouts.Quit, and closes the connection.
 // The error is always nil. A second call does nothing.
 func (s *Session) Close() error {
-	if s.dead {
-		s.wire.abort()
+	if s.dead || s.begun != nil { // the host may wait for content
+		s.end()
 		return nil
 	}
 	s.dead = true

@@ -38,7 +38,7 @@ var (
 // time, and is the only one to set deadlines: each command is armed with its stage and time-out first.
 //
 // It is also the net.Conn that go-smtp's client is given. That client's deadlines are ignored, and what it reads is not the
-// host's reply but one short line that says whether the reply was positive for the stage.
+// host's reply but one short line that lets it go on, so that it formats a group of commands at a time.
 //
 // All methods but abort belong to one goroutine.
 type wire struct {
@@ -69,8 +69,8 @@ type wire struct {
 	// lineStart and afterCR say where in a line the content is.
 	lineStart, afterCR bool
 
-	// mute drops what go-smtp's client writes; replay says that it reads what was said before, and nothing new.
-	mute, replay bool
+	// mute drops what go-smtp's client writes; replay says that it reads what was said before, and nothing new; ahead that it reads a yes to each command.
+	mute, replay, ahead bool
 	// feed is what go-smtp's client reads next.
 	feed []byte
 }
@@ -122,6 +122,29 @@ func (w *wire) exchange() error {
 	if w.block != 0 {
 		w.raw.SetReadDeadline(time.Now().Add(w.wait))
 	}
+	if err := w.readReply(); err != nil {
+		return w.fail(err)
+	}
+	return nil
+}
+
+// send writes what is pending, for a reply of a stage.
+func (w *wire) send(stage bounce.Stage, wait time.Duration) error {
+	if w.err != nil {
+		return w.err
+	}
+	w.arm(stage, wait)
+	w.raw.SetDeadline(time.Now().Add(wait))
+	return w.flush()
+}
+
+// await reads the reply of a stage to what was sent.
+func (w *wire) await(stage bounce.Stage, wait time.Duration) error {
+	if w.err != nil {
+		return w.err
+	}
+	w.arm(stage, wait)
+	w.raw.SetReadDeadline(time.Now().Add(wait))
 	if err := w.readReply(); err != nil {
 		return w.fail(err)
 	}
