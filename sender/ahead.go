@@ -49,6 +49,13 @@ func (d *dispatcher) behind(a *attempt) *attempt {
 	return b
 }
 
+// worthwhile reports whether it saves much time to begin a transaction before the one before has its answer: not with a host that takes long over the content. What is begun ahead
+// cannot be overtaken any more.
+func (s *session) worthwhile() bool { return s.content <= aheadRatio*s.group }
+
+// aheadRatio is up to how many round trips a content may take for the next one to be begun ahead.
+const aheadRatio = 3
+
 // lasts reports whether a session may carry another message.
 func (d *dispatcher) lasts(s *session) bool {
 	p := s.path

@@ -169,7 +169,19 @@ func (d *dispatcher) perform(a *attempt) (alive bool) {
 	before := a.session.sent
 	a.session.sent++
 	began := time.Now()
-	results, err := a.session.send(d.ctx, env, func() *transport.Envelope { return d.ahead(a) })
+	var asked time.Time
+	results, err := a.session.send(d.ctx, env, func() *transport.Envelope {
+		if asked = time.Now(); a.envelope == nil {
+			a.session.group = asked.Sub(began)
+		}
+		if !a.session.worthwhile() {
+			return nil
+		}
+		return d.ahead(a)
+	})
+	if !asked.IsZero() {
+		a.session.content = time.Since(asked)
+	}
 	if before > 0 && err != nil && d.ctx.Err() == nil && time.Since(began) < staleWithin && d.closedBefore(a, results, before) {
 		a.back = a.group
 		d.refund(a)

@@ -13,14 +13,16 @@ import (
 // session is an open session of a path.
 type session struct {
 	Session
-	path  *path
-	site  string
-	host  string
-	tls   string
-	sent  int
-	last  time.Time     // when the latest transaction ended
-	alarm alarm         // idle too long
-	elem  *list.Element // in the dispatcher's list of idle sessions
+	path *path
+	site string
+	host string
+	tls  string
+	sent int
+	last time.Time // when the latest transaction ended
+	// How long the host took to answer the latest group of commands, and to take the latest content.
+	group, content time.Duration
+	alarm          alarm         // idle too long
+	elem           *list.Element // in the dispatcher's list of idle sessions
 }
 
 // send runs a transaction, and asks next for the one to begin behind it if the session can do that.

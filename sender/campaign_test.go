@@ -1,0 +1,121 @@
+package sender_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/reputemail/repute/sender"
+	"github.com/reputemail/repute/sender/queue"
+	"github.com/reputemail/repute/sender/sendertest"
+	"github.com/reputemail/repute/throttle"
+)
+
+// TestQueueTimeBesideACampaign: a campaign to one provider waits in the queue, and every second a message of another stream goes to the same provider. It is on its way at
+// once, whatever holds the provider at its limit.
+//
+// The campaign has 20,000 messages to 100 domains of the provider, and 500,000 with REPUTE_SCALE=1.
+func TestQueueTimeBesideACampaign(t *testing.T) {
+	campaign := 20_000
+	if os.Getenv("REPUTE_SCALE") == "1" {
+		campaign = 500_000
+	}
+	for _, c := range []struct {
+		name   string
+		limits throttle.Limits
+		takes  time.Duration
+		weight int
+	}{
+		{"connections", throttle.Limits{Connections: 5, MessagesPerConnection: 50, Recipients: 1}, 300 * time.Millisecond, 8},
+		{"the same weight", throttle.Limits{Connections: 5, MessagesPerConnection: 50, Recipients: 1}, 300 * time.Millisecond, 1},
+		{"rate", throttle.Limits{Connections: 10, MessagesPerConnection: 100, Recipients: 1, MessageRate: throttle.Rate{N: 20, Per: time.Second}}, 10 * time.Millisecond, 8},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				mx := w.mx("hoster.example", sendertest.ServerConfig{Script: sendertest.Script{
+					OnDot: func(s *sendertest.Session, _ string) *sendertest.Answer { s.Sleep(c.takes); return nil },
+				}})
+				const domains = 100
+				for i := range domains {
+					w.must(w.dns.AddMX(fmt.Sprintf("d%d.example", i), 10, "mx.hoster.example"))
+				}
+				cfg := w.config()
+				var err error
+				cfg.Queue, err = queue.NewMemory(queue.MemoryConfig{})
+				w.must(err)
+				cfg.Streams = []sender.Stream{{Name: "transactional", Weight: c.weight}, {Name: "marketing"}}
+				cfg.Limits = map[string]throttle.Limits{"hoster.example": c.limits}
+				s := w.start(cfg)
+				for i := range campaign / 1000 {
+					to := make([]string, 1000)
+					for j := range to {
+						to[j] = fmt.Sprintf("user%d@d%d.example", i*1000+j, j%domains)
+					}
+					m := note(to...)
+					m.Stream = "marketing"
+					_, err := s.Enqueue(context.Background(), m)
+					w.must(err)
+				}
+				time.Sleep(10 * time.Second)
+				before := mx.Inbox().Len()
+				const n = 200
+				for i := range n {
+					m := note(fmt.Sprintf("reset%d@d%d.example", i, i%domains))
+					m.Stream = "transactional"
+					_, err := s.Enqueue(context.Background(), m)
+					w.must(err)
+					time.Sleep(time.Second)
+				}
+				var took []time.Duration
+				for _, e := range w.of(sender.EventDelivered) {
+					if e.Stream == "transactional" {
+						took = append(took, e.QueueTime)
+					}
+				}
+				if len(took) < n-5 {
+					t.Fatalf("%d of %d arrived", len(took), n)
+				}
+				slices.Sort(took)
+				t.Logf("%d messages of the campaign waiting; queue time: median %v, p99 %v, longest %v; the provider took %d a second",
+					campaign-mx.Inbox().Len(), took[len(took)/2], took[len(took)*99/100], took[len(took)-1], (mx.Inbox().Len()-before)/n)
+				if p99 := took[len(took)*99/100]; p99 >= 2*time.Second {
+					t.Errorf("p99 of the queue time is %v", p99)
+				}
+				// The provider is at its limit all the time: nobody waits for the sake of others.
+				limit := int(float64(c.limits.Connections) * float64(n) / c.takes.Seconds())
+				if r := c.limits.MessageRate; r.N > 0 {
+					limit = r.N * n
+				}
+				if got := mx.Inbox().Len() - before; got < limit*9/10 {
+					t.Errorf("%d messages in %d seconds, and the provider takes %d", got, n, limit)
+				}
+			})
+		})
+	}
+}
+
+// TestBacklogOldestFirst: what waits of a stream for a destination goes by age, also when newer mail comes in all the time.
+func TestBacklogOldestFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		mx := w.mx("example.com", sendertest.ServerConfig{})
+		cfg := w.config()
+		cfg.Limits = map[string]throttle.Limits{"example.com": {Connections: 1, MessageRate: throttle.Rate{N: 2, Per: time.Second}}}
+		s := w.start(cfg)
+		for i := range 200 {
+			w.enqueue(s, fmt.Sprintf("user%d@example.com", i))
+			time.Sleep(100 * time.Millisecond)
+		}
+		w.await(func() bool { return mx.Inbox().Len() == 200 }, 10*time.Minute)
+		for i, m := range mx.Inbox().Messages() {
+			if want := fmt.Sprintf("user%d@example.com", i); m.To[0] != want {
+				t.Fatalf("message %d went to %s, want %s", i, m.To[0], want)
+			}
+		}
+	})
+}
