@@ -64,6 +64,11 @@ type Config struct {
 	WarmupDomains map[string]warmup.Plan
 	// Throttle decides how fast paths may go. Defaults to a throttle.Limiter with the profiles of Providers.
 	Throttle Throttle
+	// ThrottleStore keeps what the default Throttle has learnt of receivers, over restarts. Defaults to the Queue where that is in a database, else to nothing.
+	ThrottleStore throttle.Store
+	// ThrottleOwner names this process among those on ThrottleStore, so that they share their limits: all of them together send no more than one may (throttle.Config.Owner).
+	// Defaults to the Queue's name of this process where ThrottleStore is the Queue in PostgreSQL, else to none: the limits are this process's own.
+	ThrottleOwner string
 	// Limits replaces the default Throttle's profile of a provider, by its name ("google"). Defaults to none.
 	Limits map[string]throttle.Limits
 	// Reactions are rules of the default Throttle for replies that ask for more than others. Defaults to throttle's own ones; throttle.NewReactions adds yours to these.

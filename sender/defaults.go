@@ -92,7 +92,7 @@ func (c Config) withDefaults() (Config, error) {
 // checkNil refuses interfaces that hold a nil pointer: they look set, and fail when they are used.
 func (c *Config) checkNil() error {
 	parts := map[string]any{
-		"Queue": c.Queue, "Resolver": c.Resolver, "Transport": c.Transport, "Pacer": c.Pacer, "WarmupStore": c.WarmupStore, "MigrationStore": c.MigrationStore, "Throttle": c.Throttle,
+		"Queue": c.Queue, "Resolver": c.Resolver, "Transport": c.Transport, "Pacer": c.Pacer, "WarmupStore": c.WarmupStore, "MigrationStore": c.MigrationStore, "ThrottleStore": c.ThrottleStore, "Throttle": c.Throttle,
 		"Providers": c.Providers, "Classifier": c.Classifier, "Suppressions": c.Suppressions, "Gate": c.Gate, "Ranker": c.Ranker, "Observer": c.Observer,
 	}
 	for i, s := range c.Streams {
@@ -118,6 +118,8 @@ func (c *Config) checkUnused() error {
 	}{
 		{"Limits", "Throttle", c.Throttle != nil && c.Limits != nil},
 		{"Backoff", "Throttle", c.Throttle != nil && c.Backoff != throttle.Backoff{}},
+		{"ThrottleStore", "Throttle", c.Throttle != nil && c.ThrottleStore != nil},
+		{"ThrottleOwner", "Throttle", c.Throttle != nil && c.ThrottleOwner != ""},
 		{"Reactions", "Throttle", c.Throttle != nil && c.Reactions != nil},
 		{"ProviderCaps", "Throttle", c.Throttle != nil && c.ProviderCaps != nil},
 		{"MaxMessageRate", "Throttle", c.Throttle != nil && c.MaxMessageRate != throttle.Rate{}},

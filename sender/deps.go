@@ -176,6 +176,24 @@ type Throttle interface {
 	ObserveAt(now time.Time, p throttle.Path, s throttle.Signal)
 }
 
+// ThrottleKeeper is the add-on by which a Throttle remembers what it has learnt over restarts, and shares limits between processes. *throttle.Limiter has it.
+type ThrottleKeeper interface {
+	// LoadAt is called by Start, before anything is sent. An error is logged.
+	LoadAt(ctx context.Context, now time.Time) error
+	// SyncAt is called again and again, one call at a time: at the time that the last call returned (the zero time: never again), or when SyncWanted tells so.
+	SyncAt(ctx context.Context, now time.Time) (next time.Time, err error)
+	SyncWanted() <-chan struct{}
+	// CloseAt is called by Stop, when nothing is sent any more.
+	CloseAt(ctx context.Context, now time.Time) error
+}
+
+// ThrottleStorer is the add-on of a Queue that can also keep what the default Throttle has learnt of receivers.
+type ThrottleStorer interface {
+	// ThrottleStore is used when Config.ThrottleStore is not set. owner names this process, where several share their limits (throttle.Config.Owner); empty: this one has
+	// them for itself.
+	ThrottleStore() (store throttle.Store, owner string)
+}
+
 // DomainThrottle is the add-on by which a Throttle also limits single recipient domains of a provider.
 type DomainThrottle interface {
 	// LimitsDomainAt reports whether a recipient domain has limits of its own over a route now. If so, a TokenConnection and a TokenMessage of

@@ -42,6 +42,7 @@ type Sender struct {
 	pacerObserver PacerObserver
 	preparer      PacerPreparer
 	domains       DomainThrottle
+	keeper        ThrottleKeeper
 	forecaster    PacerForecaster
 	ledger        *warmup.Ledger   // ours to close, or nil
 	migrator      *warmup.Migrator // nil without migrations
@@ -239,6 +240,7 @@ func (s *Sender) compose() (err error) {
 	s.preparer, _ = c.Pacer.(PacerPreparer)
 	s.forecaster, _ = c.Pacer.(PacerForecaster)
 	s.domains, _ = c.Throttle.(DomainThrottle)
+	s.keeper, _ = c.Throttle.(ThrottleKeeper)
 	return nil
 }
 
@@ -268,6 +270,13 @@ func (s *Sender) throttleConfig(table *throttle.Table) throttle.Config {
 		}
 		for name := range s.cfg.ProviderCaps {
 			cfg.Names = append(cfg.Names, name)
+		}
+	}
+	cfg.Store, cfg.Owner = s.cfg.ThrottleStore, s.cfg.ThrottleOwner
+	if q, ok := s.cfg.Queue.(ThrottleStorer); ok && cfg.Store == nil {
+		var owner string
+		if cfg.Store, owner = q.ThrottleStore(); cfg.Owner == "" {
+			cfg.Owner = owner
 		}
 	}
 	for _, r := range s.routes {
@@ -342,6 +351,7 @@ func (s *Sender) Start(ctx context.Context) error {
 	if err := s.openMigrator(ctx); err != nil {
 		return fmt.Errorf("sender: migrations: %w", err)
 	}
+	keeps := s.loadThrottle(ctx)
 	run, abort := context.WithCancel(context.Background())
 	s.abort = abort
 	s.dispatch.ctx = run
@@ -350,6 +360,9 @@ func (s *Sender) Start(ctx context.Context) error {
 	go s.dispatch.run(s.stop)
 	go s.dispatch.keepHouse(s.stop)
 	s.dispatch.wg.Go(func() { s.holds.keep(run, s.stop) })
+	if keeps {
+		s.dispatch.wg.Go(func() { s.keepThrottle(run, s.stop) })
+	}
 	if s.migrator != nil {
 		s.dispatch.wg.Go(func() { s.keepMigrating(run, s.stop) })
 	}
@@ -472,6 +485,11 @@ func (s *Sender) Stop(ctx context.Context) error {
 	if s.migrator != nil {
 		if err := s.migrator.Close(end()); err != nil {
 			errs = append(errs, fmt.Errorf("sender: migrations: %w", err))
+		}
+	}
+	if s.keeper != nil {
+		if err := s.keeper.CloseAt(end(), time.Now()); err != nil {
+			errs = append(errs, fmt.Errorf("sender: throttle: %w", err))
 		}
 	}
 	s.events.close()

@@ -1,6 +1,7 @@
 package sender
 
 import (
+	"context"
 	"time"
 
 	"github.com/reputemail/repute/throttle"
@@ -117,5 +118,55 @@ func (d *dispatcher) signal(a *attempt, now time.Time, s throttle.Signal, ofDoma
 	}
 	for _, key := range a.beside.paths[:a.beside.n] {
 		d.s.cfg.Throttle.ObserveAt(now, key, s)
+	}
+}
+
+// loadThrottle has the throttle remember what it had learnt. It reports whether there is anything to be kept.
+func (s *Sender) loadThrottle(ctx context.Context) bool {
+	if s.keeper == nil || s.keeper.SyncWanted() == nil {
+		return false
+	}
+	if err := s.keeper.LoadAt(ctx, time.Now()); err != nil {
+		s.log.Error("throttle does not remember what it had learnt of all receivers", "err", err)
+	}
+	return true
+}
+
+// syncRetry is how long after a failure the throttle's store is used again.
+const syncRetry = time.Second
+
+// keepThrottle lets the throttle exchange with its store, until stop is closed.
+func (s *Sender) keepThrottle(ctx context.Context, stop <-chan struct{}) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() { // Stop lets attempts end, but need not wait for this
+		select {
+		case <-stop:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	failed := false
+	for {
+		next, err := s.keeper.SyncAt(ctx, time.Now())
+		if err != nil && ctx.Err() == nil && !failed {
+			s.log.Error("throttle's store is away: each process keeps to its share of the limits", "err", err)
+		}
+		if failed = err != nil; next.IsZero() && !failed {
+			return
+		}
+		wait := time.Until(next)
+		if failed {
+			wait = max(wait, syncRetry)
+		}
+		timer := time.NewTimer(max(wait, 10*time.Millisecond))
+		select {
+		case <-stop:
+			timer.Stop()
+			return
+		case <-s.keeper.SyncWanted():
+		case <-timer.C:
+		}
+		timer.Stop()
 	}
 }

@@ -26,6 +26,8 @@ type capacity struct {
 	rate       Rate
 	messages   bucket
 	seen       time.Time // the latest time of a call; zero before the first
+	// This process's shares of it, where several have it together.
+	messageShare, connectionShare *shared
 }
 
 func newCapacity(c Cap) *capacity { return &capacity{most: c.Connections, rate: c.MessageRate} }
@@ -43,6 +45,9 @@ func (c *capacity) add(by int) {
 func (c *capacity) take(now time.Time, ticket *time.Time) (until time.Time, ok bool) {
 	if c == nil || c.rate == (Rate{}) {
 		return time.Time{}, true
+	}
+	if c.messageShare != nil {
+		return c.messageShare.rate.take(now)
 	}
 	now = c.clock(now)
 	if t := *ticket; !t.IsZero() {
@@ -69,13 +74,21 @@ const (
 
 // hold turns a message that was taken, and cannot be used yet, into a ticket.
 func (c *capacity) hold(now time.Time, ticket *time.Time) {
-	if c != nil && c.rate != (Rate{}) {
+	switch {
+	case c == nil || c.rate == Rate{}:
+	case c.messageShare != nil:
+		c.messageShare.rate.give(now)
+	default:
 		*ticket = c.clock(now)
 	}
 }
 
 func (c *capacity) give(now time.Time) {
-	if c != nil && !c.seen.IsZero() {
+	switch {
+	case c == nil:
+	case c.messageShare != nil:
+		c.messageShare.rate.give(now)
+	case !c.seen.IsZero():
 		c.messages.give(c.clock(now))
 	}
 }

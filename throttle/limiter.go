@@ -67,6 +67,8 @@ const (
 	ReasonBackoff Reason = "backoff"
 	// ReasonSuspended: the path is stopped because the receiver blocks us.
 	ReasonSuspended Reason = "suspended"
+	// ReasonShare: this process's share of connections that several processes have together is used up.
+	ReasonShare Reason = "share"
 	// ReasonInvalid: there is no such token to take. A mistake of the caller.
 	ReasonInvalid Reason = "invalid"
 )
@@ -114,6 +116,14 @@ type Config struct {
 	// Idle is how long an unused path is remembered, with what it has learnt. Only open connections, a running stop and a
 	// rate that is used up are remembered longer. Defaults to 24 hours.
 	Idle time.Duration
+	// Store remembers what is learnt of paths over restarts, and with Owner it shares limits between processes. Whoever sends calls LoadAt once, then SyncAt again and again, and
+	// CloseAt at the end; the Sender does. Defaults to none: a restart begins anew, and each process has all limits for itself.
+	Store Store
+	// Owner names this process among those that use Store, so that they have all limits together, but that of the process: each uses its share, and stops for what a
+	// receiver has told another one. Different for each process at a time. 1 to 255 bytes of UTF-8 without control characters. Defaults to none: limits are not shared.
+	Owner string
+	// TTL is after which time without a sign of a process its share goes to the others. At least 10 seconds. Defaults to 1 minute.
+	TTL time.Duration
 	// OnChange is told of every Change, by the call of ObserveAt that made it, before that returns and without any lock held: it must not block, and may be
 	// called concurrently. Defaults to none.
 	OnChange func(Change)
@@ -136,11 +146,15 @@ type Limiter struct {
 
 	mu      sync.Mutex // Guards everything in the paths and the caps, and every call of paths.
 	domains time.Time  // when a reaction was last to a recipient domain
+	sharing sharing
 	paths   *keyed.Map[Path, *path]
 }
 
 // clockSlack is how far behind the latest time a caller may be for its clock to count as the same.
 const clockSlack = time.Minute
+
+// minTTL is the least Config.TTL: ten exchanges.
+const minTTL = 10 * time.Second
 
 // defaultIdle is how long an unused path is remembered.
 const defaultIdle = 24 * time.Hour
@@ -174,6 +188,11 @@ func New(config Config) (*Limiter, error) {
 		process:   newCapacity(config.Process),
 		routes:    caps(config.Routes),
 		providers: caps(config.Providers),
+	}
+	if config.Store != nil {
+		l.sharing = sharing{
+			on: config.Owner != "", limits: map[string]*shared{}, dirty: map[Path]struct{}{}, active: map[Path]time.Time{}, wake: make(chan struct{}, 1),
+		}
 	}
 	if l.logger == nil {
 		l.logger = slog.New(slog.DiscardHandler)
@@ -240,6 +259,17 @@ func (c *Config) validate() error {
 	if err := c.Backoff.validate(); err != nil {
 		return within("Backoff", err)
 	}
+	if c.Owner != "" {
+		if c.Store == nil {
+			return invalid("Owner", "is set, but no Store")
+		}
+		if err := checkOwner(c.Owner); err != nil {
+			return invalid("Owner", "%v", err)
+		}
+	}
+	if c.TTL != 0 && c.TTL < minTTL {
+		return invalid("TTL", "%v is less than %v", c.TTL, minTTL)
+	}
 	return nil
 }
 
@@ -268,6 +298,9 @@ func (l *Limiter) AcquireAt(now time.Time, key Path, t Token) Decision {
 	defer l.mu.Unlock()
 	p := l.path(now, key)
 	now = p.clock(now)
+	if l.sharing.on && !isBeside(key) {
+		l.useShares(now, key, p)
+	}
 	d := Decision{Limits: p.effective(now)}
 	switch {
 	case t != TokenConnection && t != TokenMessage:
@@ -278,7 +311,9 @@ func (l *Limiter) AcquireAt(now time.Time, key Path, t Token) Decision {
 		if d.Reason = p.full(&d.Limits, l.processOf(key)); d.Reason != "" {
 			break
 		}
-		if until, ok := p.connects.take(now); !ok {
+		if until, full := p.shareFull(); full {
+			d.Reason, d.Until = ReasonShare, laterOf(until, now.Add(time.Millisecond))
+		} else if until, ok := p.takeConnect(now); !ok {
 			d.Reason, d.Until = ReasonConnectRate, until
 		} else {
 			d.OK = true
@@ -313,7 +348,7 @@ func (l *Limiter) ReleaseAt(now time.Time, key Path, t Token) {
 		}
 		l.count(key, p, -1)
 		if t == TokenUnopened {
-			p.connects.give(now)
+			p.giveConnect(now)
 		}
 	}
 }
@@ -328,7 +363,11 @@ func (l *Limiter) count(key Path, p *path, by int) {
 
 // path finds or makes the state of a path. The Limiter is locked.
 func (l *Limiter) path(now time.Time, key Path) *path {
-	return l.paths.GetOrCreate(now, key, func() *path { return l.newPath(now, key) })
+	return l.paths.GetOrCreate(now, key, func() *path {
+		p := l.newPath(now, key)
+		delete(l.sharing.loaded, key)
+		return p
+	})
 }
 
 func (l *Limiter) newPath(now time.Time, key Path) *path {
@@ -339,6 +378,7 @@ func (l *Limiter) newPath(now time.Time, key Path) *path {
 	}
 	p.messages.start(now, limits.MessageRate, 1)
 	p.connects.start(now, limits.ConnectRate, 1)
+	p.recall(now, l.sharing.loaded[key], l)
 	return p
 }
 
@@ -361,9 +401,21 @@ func (l *Limiter) limitsOf(key Path) (limits Limits, own bool) {
 	return limits, false
 }
 
+// isBeside reports whether a path is that of a signing or recipient domain, which goes beside the path of the provider.
+func isBeside(key Path) bool {
+	return strings.HasPrefix(key.Route, domainPrefix) || strings.HasPrefix(key.Provider, domainMark)
+}
+
+func laterOf(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
 // processOf is the cap of the process, which a message counts against once: for the path of its provider.
 func (l *Limiter) processOf(key Path) *capacity {
-	if strings.HasPrefix(key.Route, domainPrefix) || strings.HasPrefix(key.Provider, domainMark) {
+	if isBeside(key) {
 		return nil
 	}
 	return l.process

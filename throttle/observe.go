@@ -17,6 +17,9 @@ func (l *Limiter) ObserveAt(now time.Time, key Path, s Signal) {
 	if o.observe() {
 		o.react(l, key)
 	}
+	if l.config.Store != nil && (len(o.changes) > 0 || p.cause != "" || p.learnt != nil && !p.learnt.empty(o.now)) {
+		l.sharing.dirty[key] = struct{}{}
+	}
 	l.mu.Unlock()
 	for i := range o.changes {
 		c := &o.changes[i]

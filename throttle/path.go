@@ -17,6 +17,7 @@ type path struct {
 	learnt             *learnt // nil: nothing
 	messages, connects bucket
 	route, provider    *capacity
+	shares             *pathShares   // where several processes have its limits together
 	tickets            *[3]time.Time // for a message of the caps of route, provider and process
 
 	// The stop began at began and was meant to take length.
@@ -80,6 +81,9 @@ func (p *path) effective(now time.Time) Limits {
 	if p.learnt != nil {
 		p.learnt.lower(now, &l)
 	}
+	if p.shares != nil && p.shares.connections != nil {
+		l.Connections = tighter(l.Connections, max(1, p.shares.connections.connections.most()))
+	}
 	if p.cause != "" {
 		l.Connections = tighter(l.Connections, max(1, p.allowed))
 	}
@@ -117,7 +121,12 @@ func (p *path) takeMessage(now time.Time, process *capacity) (until time.Time, o
 			return until, false
 		}
 	}
-	if until, ok = p.messages.take(now); !ok {
+	if p.shares != nil && p.shares.messages != nil {
+		until, ok = p.shares.messages.rate.take(now)
+	} else {
+		until, ok = p.messages.take(now)
+	}
+	if !ok {
 		p.giveOwn(now, false)
 		return until, false
 	}
@@ -154,7 +163,27 @@ func (p *path) giveOwn(now time.Time, messages bool) {
 	if p.learnt != nil {
 		p.learnt.give()
 	}
-	if messages {
+	switch {
+	case !messages:
+	case p.shares != nil && p.shares.messages != nil:
+		p.shares.messages.rate.give(now)
+	default:
 		p.messages.give(now)
 	}
+}
+
+// takeConnect takes a token of the connect rate, or says when there will be one.
+func (p *path) takeConnect(now time.Time) (until time.Time, ok bool) {
+	if p.shares != nil && p.shares.connects != nil {
+		return p.shares.connects.rate.take(now)
+	}
+	return p.connects.take(now)
+}
+
+func (p *path) giveConnect(now time.Time) {
+	if p.shares != nil && p.shares.connects != nil {
+		p.shares.connects.rate.give(now)
+		return
+	}
+	p.connects.give(now)
 }

@@ -7,13 +7,14 @@ import (
 	"time"
 
 	"github.com/reputemail/repute/bounce/suppress"
+	"github.com/reputemail/repute/throttle"
 	"github.com/reputemail/repute/warmup"
 )
 
 // Kind names what a State holds. A host may have kinds of its own: with a prefix, lest they meet later ones of ours.
 type Kind string
 
-// The kinds of this library. KindThrottle is reserved.
+// The kinds of this library.
 const (
 	// KindWarmup: the warm-up ledger's records.
 	KindWarmup Kind = "warmup"
@@ -52,6 +53,15 @@ func (q *Queue) MigrationStore() (store warmup.Store, owner string) {
 
 // OperatorStore is where a Sender on this queue keeps what operators have suspended: all processes on one database obey it.
 func (q *Queue) OperatorStore() warmup.Store { return q.State(KindOperator) }
+
+// ThrottleStore is where the throttle of a Sender on this queue keeps what it has learnt of receivers, unless it is given another store. In PostgreSQL all processes on one
+// database share their limits through it, and owner is Config.Owner; SQLite's file is one process's, and owner is empty.
+func (q *Queue) ThrottleStore() (store throttle.Store, owner string) {
+	if !q.d.postgres {
+		return q.State(KindThrottle), ""
+	}
+	return q.State(KindThrottle), q.cfg.Owner
+}
 
 // SuppressionStore is where a Sender on this queue keeps the list of suppressed addresses, unless it is given another one: all processes on one
 // database have the same list.
