@@ -6,9 +6,11 @@ import "time"
 type sharedConnections struct {
 	lease
 	configured int64
-	// peak is the most that were open since the last exchange, lacks how often one more was refused; those with Then are what the
-	// exchange under way has told of them.
-	peak, lacks, lacksThen int
+	// peak is the most that were open since the last exchange.
+	peak int
+	// lacking says that one more was refused, and that there was none to be had since: who waits for a connection does not ask again until
+	// there is one.
+	lacking bool
 }
 
 func newSharedConnections(now time.Time, limit int, owner string, ttl time.Duration) *sharedConnections {
@@ -26,9 +28,10 @@ func (c *sharedConnections) most() int { return int(c.share) }
 // take reports whether one more connection may be opened when there are open ones, and takes note of it.
 func (c *sharedConnections) take(open int) bool {
 	if open >= c.most() {
-		c.lacks++
+		c.lacking = true
 		return false
 	}
+	c.lacking = false
 	c.peak = max(c.peak, open+1)
 	return true
 }
@@ -43,22 +46,21 @@ func (c *sharedConnections) shift(now time.Time) {
 
 // exchange is that of lease. open is how many connections are open now.
 func (c *sharedConnections) exchange(now time.Time, old []byte, open int) ([]byte, error) {
-	c.lacksThen = c.lacks
 	c.peak = max(c.peak, open)
 	a := ask{limit: c.configured, want: int64(c.peak), least: int64(open)}
-	if c.lacks > 0 {
+	if c.lacking {
 		a.want = maxShare
 	}
 	record, _, err := c.lease.exchange(now, old, a)
 	return record, err
 }
 
-// settle is that of lease. open is how many connections are open now.
+// settle is that of lease. open is how many connections are open now: if fewer than most, those who wait should be told.
 func (c *sharedConnections) settle(now time.Time, err error, open int) bool {
 	if !c.lease.settle(now, err) {
 		return false
 	}
-	c.lacks -= c.lacksThen
 	c.peak = open
+	c.lacking = c.lacking && open >= c.most()
 	return true
 }

@@ -134,7 +134,7 @@ func (r *sharedRate) exchange(now time.Time, old []byte) ([]byte, error) {
 	case refused && float64(r.used)+1 >= full*15/16:
 		// Who was refused, and has used its share, is short: somebody who is refused now and then has enough.
 		a.short = true
-		a.want = r.climb(float64(r.used) >= full*15/16)
+		a.want = r.climb(float64(r.used) >= full*15/16 || r.used > 0 && full < 2)
 	default:
 		r.wanted = 0
 		a.want = int64(min(r.usualThen, 2*recent+1) * 17 / 16 * one)
@@ -149,11 +149,13 @@ func (r *sharedRate) exchange(now time.Time, old []byte) ([]byte, error) {
 }
 
 // climb is what somebody wants who is short. It may be by chance, so that is twice as much at first. If it uses that up too, surely, it is all
-// there is.
+// there is. Where a token takes longer than an exchange there is nothing to be learnt from the first step.
 func (r *sharedRate) climb(surely bool) int64 {
 	switch {
 	case r.wanted == 0:
-		r.wanted = max(2*r.share, r.limit/4/int64(max(1, r.owners)))
+		if r.wanted = max(2*r.share, r.limit/4/int64(max(1, r.owners))); r.wanted < one {
+			r.wanted = maxShare
+		}
 	case surely && r.share >= r.wanted*15/16:
 		r.wanted = maxShare
 	}
