@@ -69,6 +69,8 @@ type Config struct {
 	// ThrottleOwner names this process among those on ThrottleStore, so that they share their limits: all of them together send no more than one may (throttle.Config.Owner).
 	// Defaults to the Queue's name of this process where ThrottleStore is the Queue in PostgreSQL, else to none: the limits are this process's own.
 	ThrottleOwner string
+	// ThrottleTTL is how long a process that is gone without a word keeps its share of the limits: throttle.Config.TTL. Defaults to 15 seconds.
+	ThrottleTTL time.Duration
 	// Limits replaces the default Throttle's profile of a provider, by its name ("google"). Defaults to none.
 	Limits map[string]throttle.Limits
 	// Reactions are rules of the default Throttle for replies that ask for more than others. Defaults to throttle's own ones; throttle.NewReactions adds yours to these.

@@ -63,7 +63,7 @@ func TestNewRefusesBadConfig(t *testing.T) {
 			c.Pools = []sender.Pool{{Name: "a", Routes: []string{"direct"}, Weights: map[string]int{"direct": 0}}}
 		}},
 		{"Routes[0].Cap.Connections", func(c *sender.Config) { c.Routes[0].Cap.Connections = -1 }},
-		{"Limits, Backoff, ProviderCaps, MaxMessageRate or Routes' Cap or Relay.Limits", func(c *sender.Config) {
+		{"Limits, Backoff, ProviderCaps, MaxMessageRate, ThrottleOwner, ThrottleTTL or Routes' Cap or Relay.Limits", func(c *sender.Config) {
 			c.ProviderCaps = map[string]throttle.Cap{"gogle": {Connections: 1}}
 		}},
 		{"Streams[0].Name", func(c *sender.Config) { c.Streams = []sender.Stream{{}} }},

@@ -119,6 +119,7 @@ func (c *Config) checkUnused() error {
 		{"Limits", "Throttle", c.Throttle != nil && c.Limits != nil},
 		{"Backoff", "Throttle", c.Throttle != nil && c.Backoff != throttle.Backoff{}},
 		{"ThrottleStore", "Throttle", c.Throttle != nil && c.ThrottleStore != nil},
+		{"ThrottleTTL", "Throttle", c.Throttle != nil && c.ThrottleTTL != 0},
 		{"ThrottleOwner", "Throttle", c.Throttle != nil && c.ThrottleOwner != ""},
 		{"Reactions", "Throttle", c.Throttle != nil && c.Reactions != nil},
 		{"ProviderCaps", "Throttle", c.Throttle != nil && c.ProviderCaps != nil},

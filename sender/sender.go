@@ -217,7 +217,7 @@ func (s *Sender) compose() (err error) {
 	if c.Throttle == nil {
 		l, err := throttle.New(s.throttleConfig(table))
 		if err != nil {
-			return badConfig("Limits, Backoff, ProviderCaps, MaxMessageRate or Routes' Cap or Relay.Limits", "%v", err)
+			return badConfig("Limits, Backoff, ProviderCaps, MaxMessageRate, ThrottleOwner, ThrottleTTL or Routes' Cap or Relay.Limits", "%v", err)
 		}
 		c.Throttle = l
 	}
@@ -272,7 +272,7 @@ func (s *Sender) throttleConfig(table *throttle.Table) throttle.Config {
 			cfg.Names = append(cfg.Names, name)
 		}
 	}
-	cfg.Store, cfg.Owner = s.cfg.ThrottleStore, s.cfg.ThrottleOwner
+	cfg.Store, cfg.Owner, cfg.TTL = s.cfg.ThrottleStore, s.cfg.ThrottleOwner, s.cfg.ThrottleTTL
 	if q, ok := s.cfg.Queue.(ThrottleStorer); ok && cfg.Store == nil {
 		var owner string
 		if cfg.Store, owner = q.ThrottleStore(); cfg.Owner == "" {

@@ -122,7 +122,8 @@ type Config struct {
 	// Owner names this process among those that use Store, so that they have all limits together, but that of the process: each uses its share, and stops for what a
 	// receiver has told another one. Different for each process at a time. 1 to 255 bytes of UTF-8 without control characters. Defaults to none: limits are not shared.
 	Owner string
-	// TTL is after which time without a sign of a process its share goes to the others. At least 10 seconds. Defaults to 1 minute.
+	// TTL is after which time without a sign of a process its share goes to the others, as after a crash. One that is cut off from Store for longer, and goes on sending with
+	// the share that it has, may make the sum exceed a limit by that. At least 2 seconds. Defaults to 15 seconds.
 	TTL time.Duration
 	// OnChange is told of every Change, by the call of ObserveAt that made it, before that returns and without any lock held: it must not block, and may be
 	// called concurrently. Defaults to none.
@@ -153,8 +154,8 @@ type Limiter struct {
 // clockSlack is how far behind the latest time a caller may be for its clock to count as the same.
 const clockSlack = time.Minute
 
-// minTTL is the least Config.TTL: ten exchanges.
-const minTTL = 10 * time.Second
+// minTTL is the least Config.TTL: two exchanges.
+const minTTL = 2 * time.Second
 
 // defaultIdle is how long an unused path is remembered.
 const defaultIdle = 24 * time.Hour

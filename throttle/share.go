@@ -265,7 +265,7 @@ func shareKey(what string, names ...string) string {
 
 // How a process takes part. They are the same for all processes that share a limit.
 const (
-	defaultTTL = time.Minute
+	defaultTTL = 15 * time.Second
 	// exchangeEvery is how often a limit in use is exchanged.
 	exchangeEvery = time.Second
 	// hastyFor is for how many exchanges a newcomer comes four times as often, since it has to find out what it wants. So does, as long

@@ -253,8 +253,8 @@ func TestProcessesShareConnections(t *testing.T) {
 				clear(got[1])
 			}
 			for _, i := range running {
-				for k, p := range paths {
-					now := time.Now()
+				for k := range paths {
+					p, now := paths[(k+step)%len(paths)], time.Now()
 					if open[i][p] > 0 && (step+i+k)%7 == 0 { // a connection ends
 						open[i][p]--
 						ps[i].l.ReleaseAt(now, p, TokenConnection)
@@ -379,7 +379,7 @@ func TestOwnerIsChecked(t *testing.T) {
 	for want, config := range map[string]Config{
 		"throttle: Config.Owner: is set, but no Store": {Owner: "a"},
 		"throttle: Config.Owner: owner":                {Owner: "a\n", Store: NewMemoryStore()},
-		"throttle: Config.TTL: 1s is less than 10s":    {TTL: time.Second},
+		"throttle: Config.TTL: 1s is less than 2s":     {TTL: time.Second},
 	} {
 		if _, err := New(config); err == nil || len(err.Error()) < len(want) || err.Error()[:len(want)] != want {
 			t.Errorf("want %s, got %v", want, err)

@@ -138,6 +138,9 @@ func trade(ctx context.Context, o options, screen *show.Screen, logger *slog.Log
 		Observer:  sent,
 		Logger:    logger,
 		Transport: fuse.transport(), // none without a fuse
+
+		// Processes on one PostgreSQL share the relay's connections; those of a dead one are free after this. 15 seconds by default.
+		ThrottleTTL: 2 * time.Second,
 	})
 	if err != nil {
 		return nil, err
