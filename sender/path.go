@@ -169,7 +169,7 @@ const stickyFor = 15 * time.Minute
 // restsLong reports whether the only obstacle is a path that is stopped for long.
 func restsLong(met []obstacle, now time.Time) bool {
 	for _, o := range met {
-		if o.wait.Reason != WaitBackoff || o.saturated || o.wait.Until.Sub(now) < stickyFor {
+		if !o.long && (o.wait.Reason != WaitBackoff || o.saturated || o.wait.Until.Sub(now) < stickyFor) {
 			return false
 		}
 	}
@@ -199,6 +199,9 @@ func (d *dispatcher) try(l *lane, r *routeInfo, now time.Time, by over) (obstacl
 	key, site := Path{Route: r.Name, Provider: l.dest.provider}, l.dest.site
 	if r.Relay != nil {
 		key.Provider, site = RelayProvider, r.Relay.Addr
+	}
+	if o, rests := r.outlet.obstacle(key, now); rests {
+		return o, false
 	}
 	if down, ok := d.down.Get(now, r.Name+" "+site); ok && down.until.After(now) {
 		return obstacle{saturated: true, wait: Wait{Reason: WaitHost, Path: key, Until: down.until, Detail: "its hosts could not be reached"}}, false
@@ -253,6 +256,9 @@ func (d *dispatcher) try(l *lane, r *routeInfo, now time.Time, by over) (obstacl
 		return d.throttled(p, dec, now), false
 	}
 	d.opened(p, now)
+	if sess == nil {
+		r.outlet.probe(now)
+	}
 	d.launch(&attempt{lane: l, path: p, dest: l.dest, overflow: by.flow, overflowFor: by.why, arm: by.arm, allowance: granted, beside: also, limits: limits, session: sess}, group)
 	return obstacle{path: p}, true
 }
