@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/reputemail/repute/bounce"
 	"github.com/reputemail/repute/sender/outlet"
 	"github.com/reputemail/repute/sender/transport"
 )
@@ -119,10 +120,17 @@ func (o *outletInfo) probe(now time.Time) {
 	}
 }
 
-// isProxy reports whether a failure to connect is the proxy's own.
+// isProxy reports whether a failure to connect is the proxy's own, and has the reply name it then.
 func isProxy(te *transport.Error) bool {
 	var failed *outlet.Error
-	return errors.As(te, &failed)
+	if !errors.As(te, &failed) {
+		return false
+	}
+	te.Reply = bounce.Reply{
+		Status: bounce.Status{Class: 4, Subject: 4, Detail: 1}, Stage: bounce.StageConnect, Host: te.Reply.Host, Local: true,
+		Lines: []string{strings.TrimPrefix(failed.Error(), "outlet: ")},
+	}
+	return true
 }
 
 // proxyFailed reports whether a failure to connect is the proxy's own. That is no attempt: the mail goes back to its lane, and the route rests for
@@ -144,7 +152,7 @@ func (d *dispatcher) proxyFailed(a *attempt, te *transport.Error) bool {
 	}
 	o.tries++
 	rest := min(maxProxyRest, proxyRest<<min(o.tries-1, 5))
-	o.failed, o.until, o.why = now, now.Add(rest), strings.TrimPrefix(failed.Error(), "outlet: ")
+	o.failed, o.until, o.why = now, now.Add(rest), te.Reply.Lines[0]
 	d.s.log.Warn("proxy failed, its route rests", "route", a.path.key.Route, "proxy", failed.Proxy, "reason", failed.Reason, slog.Duration("for", rest))
 	return true
 }

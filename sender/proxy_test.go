@@ -234,6 +234,37 @@ func TestProxyDownMailWaits(t *testing.T) {
 	})
 }
 
+// A retry that belongs to the route waits for its proxy, but not for longer than for a path that is stopped.
+func TestRetryLeavesARouteWhoseProxyIsGone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		tried := 0
+		mx := w.mx("example.com", sendertest.ServerConfig{Script: sendertest.Script{OnRcpt: func(*sendertest.Session, string) *sendertest.Answer {
+			if tried++; tried == 1 {
+				return sendertest.Say("451 4.7.1 Greylisted, try again in five minutes")
+			}
+			return nil
+		}}})
+		p := w.proxy(outlet.ProxyV2)
+		s := w.start(w.proxied(outlet.ProxyV2, sender.Route{Name: "near", LocalAddr: "198.51.100.2", Hostname: "near.example.org"}))
+		w.enqueue(s, "one@example.com")
+		time.Sleep(time.Minute)
+		p.l.Close()
+		e := w.of(sender.EventDeferred)
+		if len(e) != 1 {
+			t.Fatalf("deferred %s", mustJSON(e))
+		}
+		time.Sleep(time.Until(e[0].NextAttempt) + 14*time.Minute)
+		if n := mx.Inbox().Len(); n != 0 {
+			t.Errorf("%d arrived too soon", n)
+		}
+		time.Sleep(10 * time.Minute)
+		if got := bySource(mx.Inbox()); got[netip.MustParseAddr("198.51.100.2")] != 1 {
+			t.Errorf("arrived %v", got)
+		}
+	})
+}
+
 func TestProxyConfig(t *testing.T) {
 	base := func() sender.Config {
 		return sender.Config{Routes: []sender.Route{{Name: "far", LocalAddr: "198.51.100.1", Hostname: "out.example.org"}}}
