@@ -48,6 +48,7 @@
 //
 //   - [github.com/reputemail/repute/sender/route] finds the mail hosts of a domain.
 //   - [github.com/reputemail/repute/sender/transport] speaks SMTP to one host.
+//   - [github.com/reputemail/repute/sender/outlet] connects through a proxy, to send from addresses of other hosts.
 //
 // # Where to begin
 //

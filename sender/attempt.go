@@ -156,7 +156,7 @@ func (d *dispatcher) perform(a *attempt) (alive bool) {
 		sess, failure := d.connect(a)
 		if failure != nil {
 			d.refund(a)
-			if !d.oneTooMany(a, failure) {
+			if !d.proxyFailed(a, failure) && !d.oneTooMany(a, failure) {
 				d.fail(a, failure)
 			}
 			return false
@@ -431,7 +431,7 @@ func (d *dispatcher) connect(a *attempt) (*session, *transport.Error) {
 			tried++
 			target := transport.Target{
 				Host: h.Name, Addr: netip.AddrPortFrom(addr, uint16(d.s.cfg.Port)), LocalAddr: r.local,
-				Hostname: r.Hostname, TLS: tlsFor(r, a.limits),
+				Hostname: r.Hostname, TLS: tlsFor(r, a.limits), Dial: r.outlet.dial,
 			}
 			if r.Relay != nil {
 				target.Addr = netip.AddrPortFrom(addr, r.relayPort)
@@ -449,9 +449,14 @@ func (d *dispatcher) connect(a *attempt) (*session, *transport.Error) {
 					}
 				}
 				d.down.Delete(r.Name + " " + s.site)
+				d.proxyWorks(r)
 				return s, nil
 			}
 			te := d.failure(err, bounce.StageConnect, h.Name)
+			if isProxy(te) {
+				return nil, te
+			}
+			d.proxyWorks(r)
 			if failure == nil || tells(te.Reply) > tells(failure.Reply) {
 				failure = te
 			}
@@ -562,6 +567,7 @@ type routeInfo struct {
 	local     netip.Addr
 	relayHost string
 	relayPort uint16
+	outlet    outletInfo
 	warming   bool
 	total     warmup.Path // the budget over all providers; zero if there is none
 }

@@ -117,6 +117,9 @@ type Route struct {
 	Name string
 	// LocalAddr is the source address of its connections, without a port. Defaults to the system's choice.
 	LocalAddr string
+	// Proxy is what its connections go through, to leave from an address of another host. For proxy-v2 that is LocalAddr, which is required then; for socks5
+	// LocalAddr, if set, is what receivers see, and says only whether they are connected to by IPv4 or IPv6. Defaults to none.
+	Proxy *Proxy
 	// Hostname is the name it greets with: the EHLO name, which should resolve to LocalAddr and back. A fully qualified
 	// domain name or an address literal. Required for direct routes; for relays it defaults to an address literal of LocalAddr or "[127.0.0.1]".
 	Hostname string

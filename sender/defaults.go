@@ -262,6 +262,9 @@ func (r *Route) withDefaults(field string) error {
 			return badConfig(field+".LocalAddr", "%q is not an IP address", r.LocalAddr)
 		}
 	}
+	if err := r.checkProxy(field); err != nil {
+		return err
+	}
 	if r.Relay != nil {
 		if err := r.relayDefaults(field); err != nil {
 			return err

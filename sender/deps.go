@@ -100,7 +100,7 @@ type Clock interface {
 // Transport opens SMTP sessions. [SMTP] makes one of a [*transport.Transport], for hosts that set its time-outs themselves.
 type Transport interface {
 	// Dial connects, greets, starts TLS and authenticates as t says. ctx ends it at once.
-	// Errors are *transport.Error, or ctx's own.
+	// Errors are *transport.Error, or ctx's own. Those of t.Dial, which is set for a route with a proxy, must be wrapped.
 	Dial(ctx context.Context, t transport.Target) (Session, error)
 }
 

@@ -139,6 +139,8 @@ const (
 	WaitDNS WaitReason = "dns"
 	// WaitHost: the destination's hosts could not be reached a short while ago.
 	WaitHost WaitReason = "host"
+	// WaitProxy: the route's proxy failed a short while ago.
+	WaitProxy WaitReason = "proxy"
 	// WaitWarmup: the path's warm-up allowance is used up. Where the pool has overflow routes, those are closed as well.
 	WaitWarmup WaitReason = "warm-up"
 	// WaitRate: the path's message or connect rate is used up.

@@ -14,6 +14,8 @@ type obstacle struct {
 	forbidden bool
 	// brief: the answer is on its way, so that no other route is for this mail yet.
 	brief bool
+	// long: the path has been closed for stickyFor already.
+	long bool
 }
 
 // stand puts a lane in line behind an obstacle. It reports whether it did not stand there already.

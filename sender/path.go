@@ -172,6 +172,9 @@ const stickyFor = 15 * time.Minute
 // restsLong reports whether the only obstacle is a path that is stopped or suspended for long.
 func restsLong(met []obstacle, now time.Time) bool {
 	for _, o := range met {
+		if o.long {
+			continue
+		}
 		switch o.wait.Reason {
 		case WaitBackoff, WaitSuspended:
 		default:
@@ -210,6 +213,9 @@ func (d *dispatcher) try(l *lane, r *routeInfo, now time.Time, by over) (obstacl
 	key, site := Path{Route: r.Name, Provider: l.dest.provider}, l.dest.site
 	if r.Relay != nil {
 		key.Provider, site = RelayProvider, r.Relay.Addr
+	}
+	if o, rests := r.outlet.obstacle(key, now); rests {
+		return o, false
 	}
 	if down, ok := d.down.Get(now, r.Name+" "+site); ok && down.until.After(now) {
 		return obstacle{saturated: true, wait: Wait{Reason: WaitHost, Path: key, Until: down.until, Detail: "its hosts could not be reached"}}, false
@@ -270,6 +276,9 @@ func (d *dispatcher) try(l *lane, r *routeInfo, now time.Time, by over) (obstacl
 		return d.throttled(p, dec, now), false
 	}
 	d.opened(p, now)
+	if sess == nil {
+		r.outlet.probe(now)
+	}
 	a := &attempt{lane: l, path: p, dest: l.dest, overflow: by.flow, overflowFor: by.why, arm: by.arm, allowance: granted, beside: also, limits: limits, session: sess}
 	d.launch(a, group)
 	if behind {

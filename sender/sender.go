@@ -136,6 +136,9 @@ func New(cfg Config) (*Sender, error) {
 	}
 	for _, r := range cfg.Routes {
 		s.routes[r.Name] = newRouteInfo(r)
+		if err := s.routes[r.Name].through(s); err != nil {
+			return nil, err
+		}
 	}
 	s.hostname = cfg.Routes[0].Hostname
 	pools := map[string]*poolInfo{}

@@ -178,7 +178,7 @@ func (r *report) open() []string {
 func (r *report) waits(e sender.Explanation) {
 	for _, w := range e.Waits {
 		switch w.Reason {
-		case sender.WaitDNS, sender.WaitHost, sender.WaitBackoff, sender.WaitSigner, sender.WaitGate, sender.WaitQueue:
+		case sender.WaitDNS, sender.WaitHost, sender.WaitProxy, sender.WaitBackoff, sender.WaitSigner, sender.WaitGate, sender.WaitQueue:
 		default:
 			continue
 		}

@@ -89,5 +89,6 @@ const (
 	errMismatch errText = "the answer is not for our question"
 	errLame     errText = "the server neither knows the answer nor looks it up"
 	errChain    errText = "the chain of aliases is too long or a loop"
+	errCut      errText = "truncated answer over TCP"
 	errShort    errText = "malformed answer"
 )

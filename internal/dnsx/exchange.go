@@ -57,7 +57,9 @@ func (c *Client) try(ctx context.Context, server, name string, qtype uint16) (*d
 	}
 	if err == nil && msg.Truncated {
 		q.Id = dns.Id()
-		msg, err = c.ask(ctx, "tcp", server, q)
+		if msg, err = c.ask(ctx, "tcp", server, q); err == nil && msg.Truncated {
+			err = errCut // what is left may have no records, which must not be taken for there being none
+		}
 	}
 	if err != nil {
 		if errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, context.DeadlineExceeded) || ctx.Err() != nil {

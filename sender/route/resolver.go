@@ -17,6 +17,10 @@ import (
 // maxBatches bounds how many hosts without addresses are looked at in the search for MaxHosts good ones.
 const maxBatches = 4
 
+// maxAddrs is how many addresses of a host are kept, half of them of each family: more than anybody tries, and no more than CacheSize destinations of a
+// stranger's making may fill memory with.
+const maxAddrs = 32
+
 // Resolver finds the mail exchangers of domains and the addresses of hosts. It is safe for concurrent use. It has nothing to close.
 type Resolver struct {
 	cfg    Config
@@ -385,14 +389,14 @@ func (r *Resolver) order(list []netip.Addr, relay bool) []netip.Addr {
 	}
 	switch r.cfg.Family {
 	case FamilyIPv4Only:
-		return four
+		six = nil
 	case FamilyIPv6Only:
-		return six
+		four = nil
 	case FamilyIPv6First:
 		four, six = six, four
 	}
-	out := make([]netip.Addr, 0, len(four)+len(six))
-	for i := range max(len(four), len(six)) {
+	out := make([]netip.Addr, 0, min(maxAddrs, len(four)+len(six)))
+	for i := range min(maxAddrs/2, max(len(four), len(six))) {
 		if i < len(four) {
 			out = append(out, four[i])
 		}

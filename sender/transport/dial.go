@@ -167,7 +167,11 @@ func (t *Transport) dial(ctx context.Context, c *call) (*Session, error) {
 func (c *call) connect(ctx context.Context) error {
 	within, cancel := context.WithTimeout(ctx, c.config.Timeouts.Connect)
 	defer cancel()
-	raw, err := c.config.Dial(within, c.target.LocalAddr, c.target.Addr)
+	open := c.config.Dial
+	if c.target.Dial != nil {
+		open = c.target.Dial
+	}
+	raw, err := open(within, c.target.LocalAddr, c.target.Addr)
 	switch {
 	case err == nil:
 		c.wire = newWire(raw, c.config)

@@ -42,6 +42,8 @@ type Target struct {
 	TLS TLSPolicy
 	// Auth authenticates to a relay, or nil. Called once for each connection, so one Target may be dialled concurrently.
 	Auth func() sasl.Client
+	// Dial replaces Config.Dial for this connection, for one that goes through a proxy. Nil means Config.Dial.
+	Dial DialFunc
 }
 
 // Envelope is one SMTP transaction.
