@@ -7,17 +7,18 @@ import (
 	"time"
 
 	"github.com/reputemail/repute/bounce/suppress"
+	"github.com/reputemail/repute/throttle"
 	"github.com/reputemail/repute/warmup"
 )
 
 // Kind names what a State holds. A host may have kinds of its own: with a prefix, lest they meet later ones of ours.
 type Kind string
 
-// The kinds of this library. KindThrottle is reserved.
+// The kinds of this library.
 const (
 	// KindWarmup: the warm-up ledger's records.
 	KindWarmup Kind = "warmup"
-	// KindThrottle: what the throttle has learnt of receivers.
+	// KindThrottle: how processes share limits.
 	KindThrottle Kind = "throttle"
 	// KindMigration: where migrations stand.
 	KindMigration Kind = "migration"
@@ -27,7 +28,7 @@ const (
 	KindConfirmation Kind = "confirmation"
 )
 
-// State keeps small values by name, those of each kind apart. It implements warmup.Store and suppress.Store, whose contracts hold for all kinds. It is safe
+// State keeps small values by name, those of each kind apart. It implements warmup.Store, throttle.Store and suppress.Store, whose contracts hold for all kinds. It is safe
 // for concurrent use, in all processes on one database.
 type State struct {
 	q    *Queue
@@ -46,6 +47,12 @@ func (q *Queue) WarmupStore() (store warmup.Store, owner string) {
 // MigrationStore is where a Sender on this queue keeps its migrations, unless it is given another store. owner is Config.Owner.
 func (q *Queue) MigrationStore() (store warmup.Store, owner string) {
 	return q.State(KindMigration), q.cfg.Owner
+}
+
+// ThrottleStore is where processes on one database share the limits of receivers: each has its share of a rate or of connections in it, under
+// its name. owner is Config.Owner. With SQLite, which has one process at a time, there is nobody to share with.
+func (q *Queue) ThrottleStore() (store throttle.Store, owner string) {
+	return q.State(KindThrottle), q.cfg.Owner
 }
 
 // SuppressionStore is where a Sender on this queue keeps the list of suppressed addresses, unless it is given another one: all processes on one
