@@ -31,6 +31,8 @@
 //   - [github.com/reputemail/repute/warmup] says how much a cold route may carry to a provider, over restarts and crashes;
 //     [github.com/reputemail/repute/warmup/warmuptest] checks a store of your own, and [github.com/reputemail/repute/warmup/chart] draws forecasts.
 //   - [github.com/reputemail/repute/throttle] groups destinations by provider, and limits connections and rates by path.
+//     [github.com/reputemail/repute/throttle/redisstore] is for processes that share limits through Redis;
+//     [github.com/reputemail/repute/throttle/throttletest] checks a store of your own.
 //   - [github.com/reputemail/repute/auth] signs with DKIM, and makes keys and their DNS records.
 //   - [github.com/reputemail/repute/bounce] says what an SMTP reply means, whose fault it is, and what to do.
 //

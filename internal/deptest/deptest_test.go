@@ -146,6 +146,8 @@ func TestRulesFind(t *testing.T) {
 		{"drivers' packages", "sender/queue/sqlqueue", production, "sender/queue/pgqueue", "sender/queue/sqlqueue imports " + module + "/sender/queue/pgqueue"},
 		{"drivers' packages", "sender/queue/pgqueue", production, "sender/queue/sqlitequeue", "sender/queue/pgqueue imports " + module + "/sender/queue/sqlitequeue"},
 		{"drivers", "warmup", production, "!github.com/jackc/pgx/v5/stdlib", "warmup imports github.com/jackc/pgx/v5/stdlib"},
+		{"redis", "sender/queue/sqlqueue", production, "!github.com/redis/go-redis/v9", "sender/queue/sqlqueue imports github.com/redis/go-redis/v9"},
+		{"redis", "throttle/throttletest", production, "!github.com/redis/go-redis/v9", "throttle/throttletest imports github.com/redis/go-redis/v9"},
 		{"redis", "throttle", production, "!github.com/redis/go-redis/v9", "throttle imports github.com/redis/go-redis/v9"},
 	} {
 		g := sound()

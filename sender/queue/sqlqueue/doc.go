@@ -44,6 +44,6 @@
 //
 // # State of other parts
 //
-// State has small values for other parts, each kind apart: the warm-up ledger's records (WarmupStore), and, once they are written, what the
-// throttle has learnt, where a migration stands, and suppressed addresses.
+// State has small values for other parts, each kind apart: the warm-up ledger's records (WarmupStore), where migrations stand
+// (MigrationStore), suppressed addresses (SuppressionStore), and how processes share limits (ThrottleStore).
 package sqlqueue

@@ -18,7 +18,7 @@ type Kind string
 const (
 	// KindWarmup: the warm-up ledger's records.
 	KindWarmup Kind = "warmup"
-	// KindThrottle: what the throttle has learnt of receivers.
+	// KindThrottle: how processes share limits.
 	KindThrottle Kind = "throttle"
 	// KindMigration: where migrations stand.
 	KindMigration Kind = "migration"
@@ -30,7 +30,7 @@ const (
 	KindConfirmation Kind = "confirmation"
 )
 
-// State keeps small values by name, those of each kind apart. It implements warmup.Store and suppress.Store, whose contracts hold for all kinds. It is safe
+// State keeps small values by name, those of each kind apart. It implements warmup.Store, throttle.Store and suppress.Store, whose contracts hold for all kinds. It is safe
 // for concurrent use, in all processes on one database.
 type State struct {
 	q    *Queue

@@ -1,9 +1,12 @@
 package sqlqueue_test
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/reputemail/repute/sender/queue/sqlqueue"
+	"github.com/reputemail/repute/throttle"
+	"github.com/reputemail/repute/throttle/throttletest"
 	"github.com/reputemail/repute/warmup"
 	"github.com/reputemail/repute/warmup/warmuptest"
 )
@@ -13,6 +16,27 @@ func TestStateKeepsTheContractOfStores(t *testing.T) {
 	both(t, func(t *testing.T, db database) {
 		q := db.queue(t, sqlqueue.Config{})
 		warmuptest.Run(t, func(t *testing.T, name string) warmup.Store { return q.State(sqlqueue.Kind(name)) })
+	})
+}
+
+// TestThrottleStore runs the conformance tests of the throttle's stores, over several connections to one database where that can be.
+func TestThrottleStore(t *testing.T) {
+	both(t, func(t *testing.T, db database) {
+		q := db.queue(t, sqlqueue.Config{Owner: "node-1"})
+		n := 0
+		throttletest.Run(t, func(t *testing.T, name string) throttle.Store {
+			if n++; db.engine == "postgres" && n%2 == 0 {
+				return db.queue(t, sqlqueue.Config{Owner: fmt.Sprint("node-", n)}).State(sqlqueue.Kind(name))
+			}
+			return q.State(sqlqueue.Kind(name))
+		})
+		store, owner := q.ThrottleStore()
+		must(t, store.Update(bg, "key", func([]byte) ([]byte, error) { return []byte("value"), nil }))
+		value, err := q.State(sqlqueue.KindThrottle).Get(bg, "key")
+		must(t, err)
+		if string(value) != "value" || owner != "node-1" {
+			t.Errorf("%q for %q", value, owner)
+		}
 	})
 }
 
