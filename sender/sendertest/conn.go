@@ -70,6 +70,9 @@ func (c *pipeConn) Reset() error {
 	return nil
 }
 
+// Readable reports whether Read would return at once.
+func (c *pipeConn) Readable() bool { return c.in.ready() }
+
 func (c *pipeConn) LocalAddr() net.Addr  { return c.local }
 func (c *pipeConn) RemoteAddr() net.Addr { return c.remote }
 
@@ -232,6 +235,14 @@ func (h *half) arrived() (n int, next time.Time) {
 		return 0, h.arriving[0].at
 	}
 	return 0, h.finAt
+}
+
+// ready reports whether a read would return at once: octets, the end, or an error.
+func (h *half) ready() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	n, _ := h.arrived()
+	return n > 0 || h.readErr != nil || h.readEnded || h.finished && h.head == h.tail && !time.Now().Before(h.finAt)
 }
 
 // take moves len(p) octets out of the ring.

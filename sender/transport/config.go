@@ -31,6 +31,10 @@ type Config struct {
 	BrokenTLSFor time.Duration
 	// MaxBrokenTLS is how many such hosts are remembered; the one unused longest is forgotten first. Defaults to 10,000.
 	MaxBrokenTLS int
+	// DisablePipelining sends one command at a time, also to hosts that offer PIPELINING (RFC 2920). Defaults to false.
+	DisablePipelining bool
+	// DisableChunking sends content by DATA, also to hosts that offer CHUNKING (RFC 3030). Defaults to false.
+	DisableChunking bool
 	// MaxReplyBytes and MaxReplyLines bound one reply, with all its lines. A longer one ends the session.
 	// At least 512 bytes (RFC 5321 section 4.5.3.1.5) and 1 line. Defaults to 65,536 bytes and 256 lines.
 	MaxReplyBytes, MaxReplyLines int
@@ -145,6 +149,8 @@ type Transport struct {
 	config Config
 	// broken holds, by host, until when TLS is not or was not tried.
 	broken *keyed.Map[string, time.Time]
+	// quirks holds until when an extension of a host is not used.
+	quirks *keyed.Map[odd, time.Time]
 	// blocks are the write buffers of sessions that send content right now: *[]byte of blockSize.
 	blocks sync.Pool
 }
@@ -157,6 +163,7 @@ func New(config Config) (*Transport, error) {
 	t := &Transport{
 		config: config,
 		broken: keyed.New(keyed.Config[string, time.Time]{Max: config.MaxBrokenTLS}),
+		quirks: keyed.New(keyed.Config[odd, time.Time]{Max: maxQuirks, Idle: quirkFor}),
 	}
 	t.blocks.New = func() any {
 		b := make([]byte, 0, blockSize)

@@ -159,6 +159,12 @@ func (t *Transport) dial(ctx context.Context, c *call) (*Session, error) {
 		return nil, fault
 	}
 	s.blocks = &t.blocks
+	key := c.target.key()
+	s.window, s.note = 1, func(q quirk) { t.noteQuirk(time.Now(), key, q) }
+	if c.ext.pipelining && !t.config.DisablePipelining && !t.hasQuirk(time.Now(), key, quirkPipelining) {
+		s.window = groupCommands
+	}
+	s.chunking = c.ext.chunking && !t.config.DisableChunking && !t.hasQuirk(time.Now(), key, quirkChunking)
 	t.config.Logger.Debug("session opened", "host", c.target.Host, "addr", c.target.Addr, slog.Bool("tls", c.tls != nil))
 	return s, nil
 }
@@ -208,11 +214,7 @@ func (c *call) converse(ctx context.Context) (*Session, *Error) {
 			return nil, err
 		}
 	}
-	client, err := w.client(c.target.Hostname, c.ext)
-	if err != nil {
-		return nil, fault(bounce.StageEHLO, host, statusProtocol, err.Error(), err)
-	}
-	return &Session{wire: w, client: client, config: c.config, host: host, ext: c.ext, tls: c.tls}, nil
+	return &Session{wire: w, config: c.config, host: host, addr: c.target.Addr, ext: c.ext, tls: c.tls}, nil
 }
 
 // refused is the last reply as an error. One that is positive, but none that can be gone on with, is none of the host's

@@ -11,7 +11,7 @@ import (
 
 // extensions are what a host offered in its reply to EHLO, as far as this package uses it.
 type extensions struct {
-	startTLS, eightBit, utf8 bool
+	startTLS, eightBit, utf8, pipelining, chunking bool
 	// hasSize says that SIZE was offered; size is the limit in bytes, or 0 for none.
 	hasSize bool
 	size    int64
@@ -44,6 +44,10 @@ func parseExtensions(text []byte) extensions {
 			e.eightBit = true
 		case "SMTPUTF8":
 			e.utf8 = true
+		case "PIPELINING":
+			e.pipelining = true
+		case "CHUNKING":
+			e.chunking = true
 		case "SIZE":
 			e.hasSize = true
 			if len(args) > 0 {

@@ -3,9 +3,8 @@ package transport
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"sync"
-
-	"github.com/emersion/go-smtp"
 
 	"github.com/reputemail/repute/bounce"
 )
@@ -22,14 +21,22 @@ type TLSInfo struct {
 // Session is a conversation with one host, ready for mail. It is not safe for concurrent use, but for Abort.
 type Session struct {
 	wire   *wire
-	client *smtp.Client
 	config *Config
 	host   string
+	addr   netip.AddrPort
 	ext    extensions
 	tls    *TLSInfo
 	blocks *sync.Pool
 
+	// window is how many commands may be sent before their replies: 1 without PIPELINING. chunking says that BDAT is used.
+	window   int
+	chunking bool
+	// note remembers that the host does not keep what it promised with an extension.
+	note func(quirk)
+
 	messages int
+	// ahead is the transaction that was begun behind the content of the last one.
+	ahead *transaction
 	// dirty says that the last transaction did not end with a reply to a final dot, so that RSET must come first.
 	dirty bool
 	// dead says that nothing more can be sent.
@@ -39,7 +46,7 @@ type Session struct {
 // Send sends one message to env.To, and returns one Result for each, in that order. It returns none when env.To is empty.
 //
 // A nil error means that the conversation is in step and the session can be used again: each recipient was accepted (the
-// Result has the reply to the final dot), or refused by the host at MAIL, RCPT, DATA or the final dot, or by this package
+// Result has the reply to the content), or refused by the host at MAIL, RCPT, DATA or the content's end, or by this package
 // before anything was sent, with a Local reply: 5.6.3 when the message needs 8BITMIME and the host has it not, 5.6.7 with
 // SMTPUTF8 likewise, 5.3.4 when it is larger than the host's SIZE, 5.1.3 or 5.1.7 when an address holds what would break
 // out of its command.
@@ -48,61 +55,85 @@ type Session struct {
 // its own before keeps that reply. All others, also those whose RCPT was accepted, were not accepted, and have the Reply
 // that ended the session: the host's 421, what it said before it closed amid the content, or a Local one with status 4.4.2
 // or 4.5.0 that says what happened. The error is
-// an *Error with that same Reply, or ctx's error as it is when ctx ended. If the connection was lost after the final dot was
-// sent, the Stage is StageDot, and the text says that the outcome is unknown: trying again may deliver the message twice.
+// an *Error with that same Reply, or ctx's error as it is when ctx ended. If the connection was lost after the whole content
+// was sent, the Stage is StageDot, and the text says that the outcome is unknown: trying again may deliver the message twice.
+//
+// When the host says more than it was asked for, or something that cannot be the reply to its command, it is not sure which
+// reply belongs to whom: the status is 4.5.0 then, and no recipient of the transaction keeps another one.
 //
 // Header and Data are written as they are, but that lines with a leading dot are stuffed, bare LF becomes CRLF, and a
 // missing last line end is added. Bare CR is not looked for. Send does not change env and keeps nothing of it.
 func (s *Session) Send(ctx context.Context, env *Envelope) ([]Result, error) {
+	return s.SendThen(ctx, env, nil)
+}
+
+// SendThen is Send that begins the next transaction behind the end of the content (RFC 2920 section 3.1), so that a row of
+// messages takes one round trip each. Where that cannot be (the host lacks PIPELINING) or gains nothing (with CHUNKING a
+// message takes one round trip anyhow), it is Send, and next is not called.
+//
+// next is called at most once: when at least one recipient of env was accepted, right before the content is written, and
+// never for a message that was refused before. It returns the envelope to be sent next, or nil. The host waits meanwhile, so
+// next should have ready what it returns. If that envelope passes the checks that Send makes before it sends anything, MAIL, RCPT
+// and DATA for it are sent, but not its content, and its replies are not read: SendThen returns when the reply to env's
+// content is there, whether that is positive or not, since one transaction does not depend on the other.
+//
+// A transaction that was begun so has to be gone on with: the next call of Send or SendThen must be for the same *Envelope,
+// unchanged. Any other envelope, and Close, end the session, because a DATA that was said cannot be taken back. When the
+// session ends before the content of the envelope was sent, be that within this call or in the one for that envelope, nothing
+// of it was taken: its recipients have a Local reply at StageMail then, unless the host refused them with a reply of its own,
+// or kept silent for longer than Timeouts allow.
+func (s *Session) SendThen(ctx context.Context, env *Envelope, next func() *Envelope) ([]Result, error) {
 	if len(env.To) == 0 {
 		return nil, nil
 	}
-	results := make([]Result, len(env.To))
 	if err := ctx.Err(); err != nil {
-		s.settle(results, s.local(statusLost, "given up before the message was sent: "+err.Error()))
-		return results, err
+		return s.unsent(env, "given up before the message was sent: "+err.Error()), err
+	}
+	if s.ahead != nil && s.ahead.env != env {
+		s.end()
 	}
 	if !s.Usable() {
-		err := &Error{Reply: s.local(statusLost, "the session has ended")}
-		s.settle(results, err.Reply)
-		return results, err
+		results := s.unsent(env, "the session has ended")
+		return results, &Error{Reply: results[0].Reply}
 	}
-	if reply, ok := s.takes(env); !ok {
-		s.settle(results, reply)
-		return results, nil
-	}
-	if !s.refuse(env, results) {
-		return results, nil
+	tx := s.ahead
+	if s.ahead = nil; tx == nil {
+		var ok bool
+		if tx, ok = s.begin(env); !ok {
+			return tx.results, nil
+		}
 	}
 	stop := context.AfterFunc(ctx, s.wire.abort)
-	fault := s.transact(ctx, env, results)
+	fault := s.transact(ctx, tx, next)
 	stopped := stop()
 	if fault != nil {
-		s.dead = true
-		s.wire.abort()
-		s.settle(results, fault.Reply)
+		s.end()
+		tx.settle(fault.Reply)
 		if err := ctx.Err(); err != nil && s.wire.err != nil {
-			return results, err
+			return tx.results, err
 		}
-		return results, fault
+		return tx.results, fault
 	}
 	if !stopped {
 		s.dead = true // ctx ended just after the last reply: the results hold, the connection does not
 	}
-	return results, nil
+	return tx.results, nil
 }
 
-// settle gives reply to all recipients that have none yet.
-func (s *Session) settle(results []Result, reply bounce.Reply) {
+// end closes the connection without a word.
+func (s *Session) end() {
+	s.dead, s.ahead = true, nil
+	s.wire.abort()
+}
+
+// unsent are the results of an envelope of which nothing was sent.
+func (s *Session) unsent(env *Envelope, why string) []Result {
+	results := make([]Result, len(env.To))
 	for i := range results {
-		if pending(&results[i]) {
-			results[i].Reply = reply
-		}
+		results[i].Reply = s.local(statusLost, why)
 	}
+	return results
 }
-
-// pending says whether nothing was decided for a recipient yet.
-func pending(r *Result) bool { return r.Reply.Stage == "" }
 
 // local is a Local reply at MAIL.
 func (s *Session) local(status bounce.Status, text string) bounce.Reply {
@@ -141,115 +172,6 @@ func (s *Session) refuse(env *Envelope, results []Result) bool {
 	return left > 0
 }
 
-// transact runs one transaction and fills in the results that the host decided. An error ends the session.
-func (s *Session) transact(ctx context.Context, env *Envelope, results []Result) *Error {
-	w, timeouts := s.wire, &s.config.Timeouts
-	if s.dirty {
-		w.arm(bounce.StageMail, timeouts.Mail)
-		if ok, err := s.heard(ctx, w.command("RSET")); err != nil {
-			return err
-		} else if !ok {
-			return fault(bounce.StageMail, s.host, statusProtocol, "RSET refused: "+w.reply("").String(), nil)
-		}
-	}
-	s.dirty = true
-	s.messages++
-	w.arm(bounce.StageMail, timeouts.Mail)
-	opts := smtp.MailOptions{Size: int64(len(env.Header)) + int64(len(env.Data)), UTF8: s.needsUTF8(env)}
-	if ok, err := s.heard(ctx, s.client.Mail(env.From, &opts)); err != nil {
-		return err
-	} else if !ok {
-		s.settle(results, w.reply(s.host))
-		return nil
-	}
-	accepted := 0
-	for i, to := range env.To {
-		if !pending(&results[i]) {
-			continue
-		}
-		w.arm(bounce.StageRcpt, timeouts.Rcpt)
-		if ok, err := s.heard(ctx, s.client.Rcpt(to, nil)); err != nil {
-			return err
-		} else if !ok {
-			results[i].Reply = w.reply(s.host)
-			continue
-		}
-		accepted++
-	}
-	if accepted == 0 {
-		return nil
-	}
-	w.arm(bounce.StageData, timeouts.Data)
-	data, err := s.client.Data()
-	if ok, err := s.heard(ctx, err); err != nil {
-		return err
-	} else if !ok {
-		s.settle(results, w.reply(s.host))
-		return nil
-	}
-	ok, fault := s.content(ctx, env, data)
-	if fault != nil {
-		return fault
-	}
-	s.dirty = false
-	reply := w.reply(s.host)
-	for i := range results {
-		if pending(&results[i]) {
-			results[i] = Result{Accepted: ok, Reply: reply}
-		}
-	}
-	return nil
-}
-
-// content sends the message and hears the reply to the final dot.
-func (s *Session) content(ctx context.Context, env *Envelope, data *smtp.DataCommand) (bool, *Error) {
-	w, timeouts := s.wire, &s.config.Timeouts
-	block := s.blocks.Get().(*[]byte)
-	small := w.out
-	w.out = (*block)[:0]
-	defer func() {
-		*block = w.out[:0]
-		w.out = small
-		s.blocks.Put(block)
-	}()
-	w.armContent(len(env.Header)+len(env.Data), timeouts.Block, timeouts.Dot)
-	err := w.content(env.Header)
-	if err == nil {
-		err = w.content(env.Data)
-	}
-	if err == nil {
-		err = w.dot()
-	}
-	if err == nil {
-		// The client's own writer takes five times as long, a byte at a time. It thinks that the content was empty.
-		w.mute = true
-		_, err = data.CloseWithResponse()
-		w.mute = false
-	}
-	return s.heard(ctx, err)
-}
-
-// heard judges an exchange of which go-smtp's client said err. It returns whether the reply was positive. An error is one
-// that ends the session: the connection broke, the host said 421, or its reply makes no sense at this stage.
-func (s *Session) heard(ctx context.Context, err error) (bool, *Error) {
-	w := s.wire
-	switch {
-	case w.err != nil && ctx.Err() == nil && w.lastWords():
-		return false, w.refusal(s.host)
-	case w.err != nil:
-		return false, w.broken(ctx, s.host)
-	case !w.replied:
-		return false, fault(w.stage, s.host, statusProtocol, "nothing was sent: "+fmt.Sprint(err), err)
-	case w.positive():
-		return true, nil
-	case w.code == 421:
-		return false, w.refusal(s.host)
-	case w.code < 400:
-		return false, fault(w.stage, s.host, statusProtocol, "unexpected reply: "+w.reply("").String(), nil)
-	}
-	return false, nil
-}
-
 // needsUTF8 says whether MAIL must have SMTPUTF8 (RFC 6531 section 3.4).
 func (s *Session) needsUTF8(env *Envelope) bool {
 	if env.UTF8 || !ascii(env.From) {
@@ -264,10 +186,10 @@ func (s *Session) needsUTF8(env *Envelope) bool {
 }
 
 // Close says QUIT if the session is usable, waits for the reply no longer than Timeouts.Quit, and closes the connection.
-// The error is always nil. A second call does nothing.
+// Where another transaction was begun by SendThen, there is no QUIT. The error is always nil. A second call does nothing.
 func (s *Session) Close() error {
-	if s.dead {
-		s.wire.abort()
+	if s.dead || s.ahead != nil {
+		s.end()
 		return nil
 	}
 	s.dead = true
@@ -279,7 +201,7 @@ func (s *Session) Close() error {
 func (s *Session) Abort() { s.wire.abort() }
 
 // Usable reports whether another message can be sent, as far as is known: that the host has closed an idle connection is
-// only found out by the next Send.
+// only found out by the next Send. After SendThen has begun a transaction, only its message can be.
 func (s *Session) Usable() bool { return !s.dead && !s.wire.closed.Load() }
 
 // Messages is how many transactions were begun, whatever became of them: what a host counts for its limit per connection.
@@ -287,6 +209,9 @@ func (s *Session) Messages() int { return s.messages }
 
 // Host is the Host of the target.
 func (s *Session) Host() string { return s.host }
+
+// Addr is the address of the host that the session is with: Target.Addr, or one of Target.Others.
+func (s *Session) Addr() netip.AddrPort { return s.addr }
 
 // TLS is what is known of the session's TLS; false when it is in clear text.
 func (s *Session) TLS() (TLSInfo, bool) {
