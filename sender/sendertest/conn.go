@@ -60,7 +60,7 @@ func (c *pipeConn) Close() error {
 	return nil
 }
 
-// Reset ends the connection as a TCP reset does: the peer loses what it has not read yet and gets ECONNRESET.
+// Reset ends the connection as a TCP reset does on Linux: the peer may still read what had arrived, and then gets ECONNRESET.
 func (c *pipeConn) Reset() error {
 	c.once.Do(func() {
 		c.in.reset(true)
@@ -151,7 +151,7 @@ func (h *half) read(p []byte) (int, error) {
 	defer h.mu.Unlock()
 	for {
 		switch {
-		case h.readErr != nil:
+		case h.readErr != nil && h.head == h.tail:
 			return 0, h.readErr
 		case h.readEnded:
 			return 0, net.ErrClosed
@@ -220,7 +220,7 @@ func (h *half) write(p []byte) (int, error) {
 
 // arrived returns how many octets the reader may have now and, if none, when the next ones or the end come.
 func (h *half) arrived() (n int, next time.Time) {
-	if h.delay == 0 {
+	if h.delay == 0 || h.readErr != nil {
 		return int(h.tail - h.head), time.Time{}
 	}
 	now := time.Now()
@@ -317,15 +317,20 @@ func (h *half) closeRead() {
 	h.wakeAll()
 }
 
-// reset ends both sides of the direction. The side that resets gets net.ErrClosed, the other one ECONNRESET.
+// reset ends both sides of the direction. The side that resets gets net.ErrClosed, the other one ECONNRESET: as a reader when it
+// has read what had arrived.
 func (h *half) reset(byReader bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.readErr, h.writeErr = syscall.ECONNRESET, net.ErrClosed
 	if byReader {
 		h.readErr, h.writeErr = net.ErrClosed, syscall.ECONNRESET
+		h.buf, h.head = nil, h.tail
+	} else if h.delay > 0 {
+		h.arrived()
+		h.tail = max(h.landed, h.head)
 	}
-	h.buf, h.head, h.arriving = nil, h.tail, nil
+	h.arriving = nil
 	h.readAlarm.stop()
 	h.writeAlarm.stop()
 	h.wakeAll()
