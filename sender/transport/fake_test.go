@@ -360,13 +360,18 @@ func asError(t testing.TB, err error) *Error {
 // certificate makes a certificate for a name, signed by itself or by ca. It is valid in the time of a synctest bubble, too.
 func certificate(t testing.TB, name string, ca *tls.Certificate) tls.Certificate {
 	t.Helper()
+	return certificateUntil(t, name, ca, time.Date(2099, 1, 1, 0, 0, 0, 0, time.UTC))
+}
+
+func certificateUntil(t testing.TB, name string, ca *tls.Certificate, until time.Time) tls.Certificate {
+	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
 	cert := &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, DNSNames: []string{name},
-		NotBefore: time.Date(1999, 1, 1, 0, 0, 0, 0, time.UTC), NotAfter: time.Date(2099, 1, 1, 0, 0, 0, 0, time.UTC),
+		NotBefore: time.Date(1999, 1, 1, 0, 0, 0, 0, time.UTC), NotAfter: until,
 		IsCA: ca == nil, BasicConstraintsValid: true,
 		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
 	}

@@ -16,6 +16,9 @@ type TLSInfo struct {
 	// Verified says that the policy had the certificate verified for the host's name. Under TLSOpportunistic and
 	// TLSRequired it is false, whatever the certificate.
 	Verified bool
+	// Resumed says that the handshake resumed an earlier session with the host. Verified is about that session's certificate
+	// then, which was seen at most an hour ago and has not expired.
+	Resumed bool
 }
 
 // Session is a conversation with one host, ready for mail. It is not safe for concurrent use, but for Abort.
