@@ -268,7 +268,7 @@ func (s *Session) handle(line string) error {
 	if log := s.server.config.Logger; log.Enabled(context.Background(), slog.LevelDebug) {
 		log.Debug("command", "session", s.id, "line", redactAuth(verb, line))
 	}
-	if s.server.config.Extensions.NoPipelining && s.reader.Buffered() > 0 {
+	if s.server.config.Extensions.NoPipelining && s.reader.Buffered() > 0 && verb != "BDAT" {
 		s.violation(503, status(5, 5, 0), "Pipelining was not offered")
 		s.writer.Flush()
 		return errQuit

@@ -233,7 +233,7 @@ func (c *fakeConn) serve() {
 			if c.handled(atContent, line) {
 				continue
 			}
-			for !bytes.HasSuffix(c.data.Bytes(), []byte("\r\n.\r\n")) && c.data.String() != ".\r\n" {
+			for !bytes.HasSuffix(c.data.Bytes(), []byte("\r\n.\r\n")) && !(c.data.Len() == 3 && c.data.String() == ".\r\n") {
 				b, err := c.br.ReadBytes('\n')
 				if err != nil {
 					return
