@@ -295,7 +295,7 @@ func TestSmallBuffers(t *testing.T) {
 			if err != nil {
 				return
 			}
-			reply := "250 2.1.5 " + strings.Repeat("very good ", 30)
+			reply := "250 2.1.5 " + strings.Repeat("very good ", 10)
 			switch {
 			case inContent && line != ".\r\n":
 				continue
@@ -332,15 +332,15 @@ func TestSmallBuffers(t *testing.T) {
 	var envs [2]*Envelope
 	for i := range envs {
 		envs[i] = envelope()
-		for n := range 500 {
+		for n := range 2000 {
 			envs[i].To = append(envs[i].To, fmt.Sprintf("recipient-with-a-long-name-%d@example.com", n))
 		}
 		envs[i].Data = bytes.Repeat([]byte("0123456789abcde\r\n"), 200)
 	}
 	for i := range envs {
 		results, err := s.SendThen(context.Background(), envs[i], func() *Envelope { return envs[1] })
-		if err != nil || !results[0].Accepted || !results[500].Accepted {
-			t.Fatalf("%v %v", results[500], err)
+		if err != nil || !results[0].Accepted || !results[2000].Accepted {
+			t.Fatalf("%v %v", results[2000], err)
 		}
 		if i == 1 {
 			break
