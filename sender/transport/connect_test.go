@@ -114,6 +114,8 @@ func TestRace(t *testing.T) {
 					mustSend(t, s, envelope())
 					s.Close()
 				}
+				mu.Lock()
+				defer mu.Unlock()
 				if got := strings.Join(tried, " "); got != c.tried || took != c.took {
 					t.Errorf("tried %s in %v, want %s in %v", got, took, c.tried, c.took)
 				}

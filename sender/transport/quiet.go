@@ -39,14 +39,25 @@ func (w *wire) quiet() error {
 	return w.fail(err)
 }
 
-// overrun says whether the host has said more than it was asked for. A 421 is left for quiet to find.
-func (w *wire) overrun() bool {
-	if w.err != nil || !w.waiting() {
-		return false
+// overrun is the beginning of what the host has said beyond what it was asked for, or says within a time; empty for nothing. A 421 is
+// none: it is left for quiet to find.
+func (w *wire) overrun(within time.Duration) string {
+	if w.err != nil || within == 0 && !w.waiting() {
+		return ""
 	}
-	w.raw.SetReadDeadline(time.Now().Add(glance))
+	w.raw.SetReadDeadline(time.Now().Add(max(within, glance)))
 	next, _ := w.br.Peek(len("421"))
-	return len(next) > 0 && string(next) != "421"
+	if string(next) == "421" {
+		return ""
+	}
+	return string(next)
+}
+
+// agrees says whether what the host has said beyond the reply to the content, if anything, is of the same kind. If not, nobody knows
+// which one counts; otherwise the verdict is clear, and quiet will find the rest.
+func (w *wire) agrees() bool {
+	next := w.overrun(0)
+	return next == "" || int(next[0]-'0') == w.code/100
 }
 
 // waiting says whether there may be something to read: octets, or the end of the connection.
