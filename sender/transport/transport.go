@@ -86,4 +86,6 @@ func (e *Error) Error() string {
 func (e *Error) Unwrap() error { return e.Err }
 
 // DialFunc opens a connection from local (the zero Addr: any) to addr. It must heed ctx.
+// Connections with a socket (syscall.Conn), or with a method Readable() bool that says whether Read would return at once, are
+// spared some milliseconds for each message.
 type DialFunc func(ctx context.Context, local netip.Addr, addr netip.AddrPort) (net.Conn, error)
