@@ -113,9 +113,12 @@ type Session interface {
 	Close() error
 }
 
-// Pipeliner is the add-on by which a Session begins the next transaction behind the final dot of one, so that each takes one round trip.
+// Pipeliner is the add-on by which a Session begins the next transaction behind the final dot of one.
 type Pipeliner interface {
-	// SendThen is Send, and may ask next, once and before the content is sent, for the envelope of the following call of Send or SendThen. next may return nil.
+	// SendThen is Send that asks next, at most once, for the envelope that will be sent next, when at least one recipient of e was
+	// accepted and its content is about to be written. When next returns one, the next call of Send or SendThen is for that one,
+	// or the session is closed. If the session ends before the content of that one was sent, its recipients have Local results
+	// at bounce.StageMail: nothing of it was taken.
 	SendThen(ctx context.Context, e *transport.Envelope, next func() *transport.Envelope) ([]transport.Result, error)
 }
 

@@ -86,7 +86,7 @@ func sound() graph {
 			Imports:     append(own("sender/queue/sqlqueue"), "github.com/jackc/pgx/v5/stdlib"),
 			TestImports: own("internal/pgtest", "sender/queue/sqlitequeue"),
 		},
-		"sender/transport":  {Imports: append(own("bounce"), "github.com/emersion/go-smtp")},
+		"sender/transport":  {Imports: own("bounce"), TestImports: []string{"github.com/emersion/go-smtp"}},
 		"sender/sendertest": {Imports: append(own("bounce"), "github.com/emersion/go-smtp", "testing")},
 		"sender/queue/queuetest": {
 			Imports: append(own("sender/queue"), "testing", "pgregory.net/rapid"),

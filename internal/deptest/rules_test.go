@@ -61,10 +61,10 @@ var rules = []rule{
 		return g.imports(everything, isBelow("github.com/miekg/dns"), isBelow("internal/dnsx"))
 	}},
 	{"go-smtp", func(g graph) []string {
-		// transport has the client; sendertest, submission, intake and the examples serve; bounce reads the errors.
+		// sendertest, submission, intake and the examples serve; bounce reads the errors. The client is used nowhere.
 		return g.imports(production, isBelow("github.com/emersion/go-smtp"), func(name string) bool {
 			return slices.Contains([]string{
-				"sender/transport", "sender/sendertest", "sender/submission", "bounce", "bounce/intake",
+				"sender/sendertest", "sender/submission", "bounce", "bounce/intake",
 			}, name) || below(name, "examples")
 		})
 	}},

@@ -60,7 +60,7 @@ func (c *pipeConn) Close() error {
 	return nil
 }
 
-// Reset ends the connection as a TCP reset does: the peer loses what it has not read yet and gets ECONNRESET.
+// Reset ends the connection as a TCP reset does on Linux: the peer may still read what had arrived, and then gets ECONNRESET.
 func (c *pipeConn) Reset() error {
 	c.once.Do(func() {
 		c.in.reset(true)
@@ -69,6 +69,9 @@ func (c *pipeConn) Reset() error {
 	})
 	return nil
 }
+
+// Readable reports whether Read would return at once.
+func (c *pipeConn) Readable() bool { return c.in.ready() }
 
 func (c *pipeConn) LocalAddr() net.Addr  { return c.local }
 func (c *pipeConn) RemoteAddr() net.Addr { return c.remote }
@@ -148,7 +151,7 @@ func (h *half) read(p []byte) (int, error) {
 	defer h.mu.Unlock()
 	for {
 		switch {
-		case h.readErr != nil:
+		case h.readErr != nil && h.head == h.tail:
 			return 0, h.readErr
 		case h.readEnded:
 			return 0, net.ErrClosed
@@ -217,7 +220,7 @@ func (h *half) write(p []byte) (int, error) {
 
 // arrived returns how many octets the reader may have now and, if none, when the next ones or the end come.
 func (h *half) arrived() (n int, next time.Time) {
-	if h.delay == 0 {
+	if h.delay == 0 || h.readErr != nil {
 		return int(h.tail - h.head), time.Time{}
 	}
 	now := time.Now()
@@ -232,6 +235,14 @@ func (h *half) arrived() (n int, next time.Time) {
 		return 0, h.arriving[0].at
 	}
 	return 0, h.finAt
+}
+
+// ready reports whether a read would return at once: octets, the end, or an error.
+func (h *half) ready() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	n, _ := h.arrived()
+	return n > 0 || h.readErr != nil || h.readEnded || h.finished && h.head == h.tail && !time.Now().Before(h.finAt)
 }
 
 // take moves len(p) octets out of the ring.
@@ -306,15 +317,20 @@ func (h *half) closeRead() {
 	h.wakeAll()
 }
 
-// reset ends both sides of the direction. The side that resets gets net.ErrClosed, the other one ECONNRESET.
+// reset ends both sides of the direction. The side that resets gets net.ErrClosed, the other one ECONNRESET: as a reader when it
+// has read what had arrived.
 func (h *half) reset(byReader bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.readErr, h.writeErr = syscall.ECONNRESET, net.ErrClosed
 	if byReader {
 		h.readErr, h.writeErr = net.ErrClosed, syscall.ECONNRESET
+		h.buf, h.head = nil, h.tail
+	} else if h.delay > 0 {
+		h.arrived()
+		h.tail = max(h.landed, h.head)
 	}
-	h.buf, h.head, h.arriving = nil, h.tail, nil
+	h.arriving = nil
 	h.readAlarm.stop()
 	h.writeAlarm.stop()
 	h.wakeAll()

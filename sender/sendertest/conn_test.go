@@ -143,9 +143,14 @@ func TestConnTable(t *testing.T) {
 				t.Fatal(got, err)
 			}
 		},
-		"a reset throws away what was not read": func(t *testing.T, a, b net.Conn) {
-			a.Write([]byte("lost"))
+		"a reset leaves what had arrived": func(t *testing.T, a, b net.Conn) {
+			a.Write([]byte("here"))
+			b.Write([]byte("lost"))
 			sendertest.Reset(a)
+			got := make([]byte, 9)
+			if n, err := b.Read(got); string(got[:n]) != "here" || err != nil {
+				t.Fatal(n, err)
+			}
 			if n, err := b.Read(make([]byte, 9)); n != 0 || !errors.Is(err, syscall.ECONNRESET) {
 				t.Fatal(n, err)
 			}

@@ -7,7 +7,8 @@
 //  1. Network carries connections between virtual addresses. NewNetwork is in memory and works inside testing/synctest
 //     bubbles: an hour of greylisting or a month of warm-up takes milliseconds, with real SMTP and TLS inside.
 //     NewTCPNetwork has real sockets on 127.0.0.1, also for other processes. Network.Dial has the signature of a
-//     transport's DialFunc, Network.DialContext that of net.Resolver.Dial. Nothing ever leaves the machine.
+//     transport's DialFunc, Network.DialContext that of net.Resolver.Dial. Nothing ever leaves the machine. Network.SetDelay
+//     makes the way long, and Delay does so for real sockets and other programs.
 //  2. DNS answers as a recursive resolver does, from what it was told and nothing else.
 //  3. Server is a mail exchanger or relay. It takes every well-formed message and is strict about the protocol: it refuses
 //     bare line ends (SMTP smuggling), over-long lines, malformed addresses, parameters and pipelining that it did not

@@ -233,3 +233,33 @@ func ExampleNewTCPNetwork() {
 	// 192.0.2.10:25 is really at 127.0.0.1
 	// seen from 198.51.100.7
 }
+
+// A server that seems to be 20 ms away, for programs that are no tests of this process, too.
+func ExampleStartDelay() {
+	network := sendertest.NewTCPNetwork()
+	defer network.Close()
+	mx, err := sendertest.StartServer(network, sendertest.ServerConfig{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer mx.Close()
+	far, err := sendertest.StartDelay(sendertest.DelayConfig{Target: mx.RealAddr(), RoundTrip: 20 * time.Millisecond})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer far.Close()
+
+	began := time.Now()
+	c, err := smtp.Dial(far.Addr())
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer c.Close()
+	if err := c.SendMail("news@example.com", []string{"user@example.org"}, strings.NewReader(letter)); err != nil {
+		log.Fatal(err)
+	}
+	// Opening takes two round trips, and EHLO, MAIL, RCPT, DATA and the content take one each.
+	fmt.Println(mx.Inbox().Len(), time.Since(began) >= 7*20*time.Millisecond)
+	// Output:
+	// 1 true
+}

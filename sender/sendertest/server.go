@@ -27,6 +27,9 @@ type Extensions struct {
 	NoEnhancedStatus bool
 	// DSN offers DSN (RFC 3461) and takes its parameters.
 	DSN bool
+	// Chunking offers CHUNKING (RFC 3030) and takes BDAT. A message that comes by BDAT has no DATA, so Script.OnData is not
+	// asked for it; OnContent is asked before the first chunk, OnDot after the last.
+	Chunking bool
 	// NoEHLO knows only HELO and so none of the extensions.
 	NoEHLO bool
 }

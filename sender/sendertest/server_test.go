@@ -15,6 +15,7 @@ import (
 	"github.com/emersion/go-sasl"
 	"github.com/emersion/go-smtp"
 
+	"github.com/reputemail/repute/bounce"
 	"github.com/reputemail/repute/sender/sendertest"
 )
 
@@ -244,7 +245,8 @@ func talk(t *testing.T, n *sendertest.Network, addr netip.AddrPort, input string
 func TestServerDialogue(t *testing.T) {
 	const begin = "EHLO a\r\nMAIL FROM:<a@example.com>\r\nRCPT TO:<b@example.org>\r\nDATA\r\n"
 	const began = "250 250 250 354 "
-	none := sendertest.Extensions{}
+	const chunk = "EHLO a\r\nMAIL FROM:<a@example.com>\r\nRCPT TO:<b@example.org>\r\n"
+	none, chunking := sendertest.Extensions{}, sendertest.Extensions{Chunking: true}
 	tests := []struct {
 		name, input, want string
 		messages          []string
@@ -281,6 +283,22 @@ func TestServerDialogue(t *testing.T) {
 		{"command too long", "NOOP " + strings.Repeat("x", 50_000) + "\r\nQUIT\r\n", "500 221", nil, none},
 		{"too many errors", strings.Repeat("X\r\n", 30), strings.Repeat("500 ", 19) + "421", nil, none},
 		{"no recipients", "EHLO a\r\nMAIL FROM:<a@example.com>\r\nRCPT TO:<b@@example.org>\r\nDATA\r\nQUIT\r\n", "250 250 553 554 221", nil, none},
+		{"sender refused amid a pipeline", "EHLO a\r\nMAIL FROM:<a@@example.com>\r\nRCPT TO:<b@example.org>\r\nDATA\r\nMAIL FROM:<a@example.com>\r\nDATA\r\nQUIT\r\n",
+			"250 553 503 503 250 554 221", nil, none},
+		{"chunk", chunk + "BDAT 3 LAST\r\nx\r\nMAIL FROM:<a@example.com>\r\nQUIT\r\n", "250 250 250 250 250 221", []string{"x\r\n"}, chunking},
+		{"chunks", chunk + "BDAT 2\r\n.\rBDAT 0\r\nBDAT 5\r\n\n..\r\nbdat 0 last\r\nQUIT\r\n", "250 250 250 250 250 250 250 221", []string{".\r\n..\r\n"}, chunking},
+		{"empty chunk", chunk + "BDAT 0 LAST\r\nQUIT\r\n", "250 250 250 250 221", []string{""}, chunking},
+		{"chunks for nobody", "EHLO a\r\nBDAT 6\r\nQUIT\r\nMAIL FROM:<a@example.com>\r\nBDAT 6 LAST\r\nQUIT\r\nQUIT\r\n", "250 503 250 554 221", nil, chunking},
+		{"chunks, then DATA", chunk + "BDAT 3\r\nx\r\nDATA\r\nRSET\r\nQUIT\r\n", "250 250 250 250 503 250 221", nil, chunking},
+		{"chunks with bare LF", chunk + "BDAT 4\r\nx\ny\nBDAT 0 LAST\r\nBDAT 1 LAST\r\n\nRSET\r\nQUIT\r\n", "250 250 250 250 550 550 250 221", nil, chunking},
+		{"chunks with bare CR", chunk + "BDAT 4 LAST\r\nx\r\r\nQUIT\r\n", "250 250 250 550 221", nil, chunking},
+		{"chunks with NUL", chunk + "BDAT 4 LAST\r\nx\x00\r\nQUIT\r\n", "250 250 250 550 221", nil, chunking},
+		{"chunks without an end", chunk + "BDAT 1 LAST\r\nxQUIT\r\n", "250 250 250 550 221", nil, chunking},
+		{"chunks with a long line", chunk + "BDAT 1001 LAST\r\n" + strings.Repeat("x", 999) + "\r\nQUIT\r\n", "250 250 250 550 221", nil, chunking},
+		{"chunks too large", chunk + "BDAT 40001\r\n" + strings.Repeat("x", 40_001) + "BDAT 1 LAST\r\nxQUIT\r\n", "250 250 250 250 552 221", nil, chunking},
+		{"chunks with 8 bits not offered", chunk + "BDAT 4 LAST\r\nü\r\nQUIT\r\n", "250 250 250 550 221", nil, sendertest.Extensions{Chunking: true, No8BitMIME: true}},
+		{"chunks malformed", chunk + "BDAT x\r\nQUIT\r\n", "250 250 250 501", nil, chunking},
+		{"chunks not offered", chunk + "BDAT 3 LAST\r\nQUIT\r\n", "250 250 250 500 221", nil, none},
 		{"pipelining not offered", "EHLO a\r\nNOOP\r\n", "503", nil, sendertest.Extensions{NoPipelining: true}},
 		{"HELO only", "EHLO a\r\nHELO a\r\nMAIL FROM:<a@example.com> SIZE=1\r\nMAIL FROM:<a@example.com>\r\nQUIT\r\n", "502 250 555 250 221", nil,
 			sendertest.Extensions{NoEHLO: true}},
@@ -315,6 +333,37 @@ func TestServerDialogue(t *testing.T) {
 }
 
 // TestServerStartTLSInjection: what follows STARTTLS in clear text is not executed.
+// TestServerMisbehavesAmidPipeline: a script's answer comes in its place among those to commands that were sent together, and what
+// was answered before it arrives, too.
+func TestServerMisbehavesAmidPipeline(t *testing.T) {
+	const group = "EHLO a\r\nMAIL FROM:<a@example.com>\r\nRCPT TO:<b@example.org>\r\nRCPT TO:<c@example.org>\r\nDATA\r\n"
+	second := func(s sendertest.Script) sendertest.Script {
+		return sendertest.When(func(s *sendertest.Session) bool { return len(s.To()) > 0 || s.Messages() > 0 }, s)
+	}
+	for name, tt := range map[string]struct {
+		script sendertest.Script
+		input  string
+		want   string
+	}{
+		"rejected":  {second(sendertest.RejectAt(bounce.StageRcpt, "450 4.2.0 later")), ".\r\nQUIT\r\n", "250 250 250 450 354 250 221"},
+		"421":       {second(sendertest.RejectAt(bounce.StageRcpt, "421 4.3.0 bye")), "", "250 250 250 421"},
+		"dropped":   {second(sendertest.DropAt(bounce.StageRcpt)), "", "250 250 250"},
+		"hanging":   {second(sendertest.HangAt(bounce.StageRcpt)), "", "250 250 250"},
+		"late":      {sendertest.Tarpit(time.Minute), ".\r\nQUIT\r\n", "250 250 250 250 354 250 221"},
+		"dripping":  {sendertest.SlowDrip(time.Second), ".\r\nQUIT\r\n", "250 250 250 250 354 250 221"},
+		"after all": {sendertest.CloseAfter(1), ".\r\nMAIL FROM:<a@example.com>\r\nRCPT TO:<b@example.org>\r\n", "250 250 250 250 354 250"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, n *sendertest.Network) {
+				s := startServer(t, n, sendertest.ServerConfig{Script: tt.script})
+				if got := strings.Join(talk(t, n, s.Addr(), group+tt.input), " "); got != tt.want {
+					t.Errorf("replies %s\n   want %s", got, tt.want)
+				}
+			})
+		})
+	}
+}
+
 func TestServerStartTLSInjection(t *testing.T) {
 	bubble(t, func(t *testing.T, n *sendertest.Network) {
 		s := startServer(t, n, sendertest.ServerConfig{CA: newCA(t)})

@@ -56,12 +56,14 @@ type Session struct {
 	messages int
 	errors   int // violations since the last accepted message
 
-	begun   bool // MAIL was accepted
-	refused bool // the latest MAIL was refused
-	from    string
-	to      []string
-	params  map[string]string
-	data    []byte
+	begun  bool // MAIL was accepted
+	denied bool // MAIL was refused, and commands of the same pipeline may follow
+	from   string
+	to     []string
+	params map[string]string
+	data   []byte
+	chunks bool    // the content comes by BDAT, and some of it has come
+	spoilt *Answer // why the chunks are refused
 
 	lastSize int64 // of the last content: how much room the next one gets
 }
@@ -266,7 +268,7 @@ func (s *Session) handle(line string) error {
 	if log := s.server.config.Logger; log.Enabled(context.Background(), slog.LevelDebug) {
 		log.Debug("command", "session", s.id, "line", redactAuth(verb, line))
 	}
-	if s.server.config.Extensions.NoPipelining && s.reader.Buffered() > 0 {
+	if s.server.config.Extensions.NoPipelining && s.reader.Buffered() > 0 && verb != "BDAT" {
 		s.violation(503, status(5, 5, 0), "Pipelining was not offered")
 		s.writer.Flush()
 		return errQuit
@@ -284,6 +286,8 @@ func (s *Session) handle(line string) error {
 		return s.rcpt(arg)
 	case "DATA":
 		return s.handleData(arg)
+	case "BDAT":
+		return s.handleChunk(arg)
 	case "RSET":
 		s.reset()
 		return s.plain(250, status(2, 0, 0), "Reset")
@@ -339,6 +343,7 @@ func (s *Session) extensions() []string {
 	add(!c.Extensions.NoSMTPUTF8, "SMTPUTF8")
 	add(!c.Extensions.NoEnhancedStatus, "ENHANCEDSTATUSCODES")
 	add(c.Extensions.DSN, "DSN")
+	add(c.Extensions.Chunking, "CHUNKING")
 	add(c.TLS != nil && s.tls == nil, "STARTTLS")
 	add(s.mayAuth(), "AUTH PLAIN LOGIN OAUTHBEARER")
 	return lines
@@ -470,9 +475,19 @@ func (s *Session) violation(code int, st bounce.Status, text string) error {
 	return s.plain(code, st, text)
 }
 
+// early answers a command that needs MAIL before it. With PIPELINING it is no violation behind a MAIL that was refused: the
+// client could not know yet (RFC 2920 section 3.1).
+func (s *Session) early() error {
+	if s.denied && !s.server.config.Extensions.NoPipelining {
+		return s.plain(503, status(5, 5, 1), "MAIL first")
+	}
+	return s.violation(503, status(5, 5, 1), "MAIL first")
+}
+
 // reset forgets the transaction.
 func (s *Session) reset() {
-	s.begun, s.refused, s.from, s.to, s.params, s.data = false, false, "", nil, nil, nil
+	s.begun, s.denied, s.from, s.to, s.params, s.data = false, false, "", nil, nil, nil
+	s.chunks, s.spoilt = false, nil
 }
 
 func isTimeout(err error) bool {

@@ -236,6 +236,9 @@ func (c *tcpConn) Close() error {
 	return err
 }
 
+// SyscallConn is that of the socket.
+func (c *tcpConn) SyscallConn() (syscall.RawConn, error) { return c.Conn.(*net.TCPConn).SyscallConn() }
+
 // CloseWrite ends the outgoing direction.
 func (c *tcpConn) CloseWrite() error { return c.Conn.(*net.TCPConn).CloseWrite() }
 

@@ -13,6 +13,12 @@ import (
 
 // mail begins a transaction (RFC 5321 section 4.1.1.2).
 func (s *Session) mail(arg string) error {
+	err := s.tryMail(arg)
+	s.denied = !s.begun
+	return err
+}
+
+func (s *Session) tryMail(arg string) error {
 	c := &s.server.config
 	switch {
 	case s.hostname == "":
@@ -45,7 +51,7 @@ func (s *Session) mail(arg string) error {
 		standard = reply(552, status(5, 3, 4), "Message size exceeds fixed limit") // RFC 1870 section 6.1
 	}
 	a := s.decide(s.script.OnMail, from, standard)
-	if s.refused = !a.Reply.OK(); !s.refused {
+	if a.Reply.OK() {
 		s.begun, s.from, s.params = true, from, params
 	}
 	return s.say(a)
@@ -83,18 +89,10 @@ func (s *Session) mailParams(rest string) (params map[string]string, bad *Answer
 	return params, nil
 }
 
-// tooSoon answers RCPT and DATA without a transaction. Behind a MAIL that was refused that is no violation: with pipelining the client cannot know yet (RFC 2920 section 3.1).
-func (s *Session) tooSoon() error {
-	if s.refused && !s.server.config.Extensions.NoPipelining {
-		return s.plain(503, status(5, 5, 1), "MAIL was refused")
-	}
-	return s.violation(503, status(5, 5, 1), "MAIL first")
-}
-
 // rcpt adds a recipient (RFC 5321 section 4.1.1.3).
 func (s *Session) rcpt(arg string) error {
 	if !s.begun {
-		return s.tooSoon()
+		return s.early()
 	}
 	to, rest, ok := parsePath(arg, "TO:")
 	if !ok {
@@ -129,7 +127,9 @@ func (s *Session) handleData(arg string) error {
 	case arg != "":
 		return s.violation(501, status(5, 5, 4), "DATA takes no parameter")
 	case !s.begun:
-		return s.tooSoon()
+		return s.early()
+	case s.chunks:
+		return s.violation(503, status(5, 5, 1), "BDAT was used already") // RFC 3030 section 2
 	case len(s.to) == 0:
 		// Not a violation: with pipelining the client cannot know yet (RFC 2920 section 3.1).
 		return s.plain(554, status(5, 5, 1), "No valid recipients")
@@ -155,15 +155,19 @@ func (s *Session) handleData(arg string) error {
 		s.reset()
 		return s.say(s.decide(nil, "", fault))
 	}
+	return s.taken()
+}
+
+// taken answers the end of the content.
+func (s *Session) taken() error {
 	standard := reply(250, status(2, 0, 0), "Accepted as "+itoa(int64(s.id))+"-"+itoa(int64(s.messages+1)))
 	standard.accepts = true
 	if int64(len(s.data)) > s.server.config.MaxSize {
 		standard = reply(552, status(5, 3, 4), "Message size exceeds fixed limit")
-		s.data = nil
 		s.reset()
 		return s.say(s.decide(nil, "", standard))
 	}
-	a = s.decide(s.script.OnDot, "", standard)
+	a := s.decide(s.script.OnDot, "", standard)
 	if a.Reply.OK() {
 		s.messages, s.errors = s.messages+1, 0
 		s.server.config.Inbox.add(s.Received())

@@ -19,7 +19,7 @@ const maxAuthLine = 512 - len("\r\n")
 // maxAuthSteps is how many challenges of a host are answered. No mechanism in use has more than 4.
 const maxAuthSteps = 8
 
-// auth authenticates (RFC 4954 section 4). The mechanism must be one that the host offers. go-smtp's own Auth is not used:
+// auth authenticates (RFC 4954 section 4). The mechanism must be one that the host offers. go-smtp's Auth is no model:
 // it answers a refusal with "*" and waits for another reply, and its AUTH command may be longer than a line may be.
 func (c *call) auth(ctx context.Context) *Error {
 	w, host := c.wire, c.target.Host

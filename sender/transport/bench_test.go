@@ -9,15 +9,18 @@ import (
 	"net"
 	"net/netip"
 	"runtime"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/emersion/go-smtp"
 
 	"github.com/reputemail/repute/sender/sendertest"
 )
 
-// sink is a host that takes everything as fast as it can.
-func sink(b *testing.B, l net.Listener, config *tls.Config) {
+// sink is a host that takes everything as fast as it can. It offers ext, and collects its replies to commands that come together.
+func sink(b *testing.B, l net.Listener, config *tls.Config, ext ...string) {
 	b.Cleanup(func() { l.Close() })
 	go func() {
 		for {
@@ -28,32 +31,58 @@ func sink(b *testing.B, l net.Listener, config *tls.Config) {
 			go func() {
 				defer func() { conn.Close() }()
 				br := bufio.NewReaderSize(conn, 32<<10)
-				say := func(s string) { conn.Write([]byte(s)) }
-				say("220 mx.example.com\r\n")
+				bw := bufio.NewWriter(conn)
+				offer := "250-mx.example.com\r\n250-SIZE\r\n"
+				for _, e := range ext {
+					offer += "250-" + e + "\r\n"
+				}
+				bw.WriteString("220 mx.example.com\r\n")
 				for {
+					if br.Buffered() == 0 {
+						bw.Flush()
+					}
 					line, err := br.ReadSlice('\n')
 					if err != nil {
 						return
 					}
 					switch {
 					case bytes.HasPrefix(line, []byte("EHLO")) && config != nil:
-						say("250-mx.example.com\r\n250-SIZE\r\n250-STARTTLS\r\n250 8BITMIME\r\n")
+						bw.WriteString(offer + "250-STARTTLS\r\n250 8BITMIME\r\n")
 					case bytes.HasPrefix(line, []byte("EHLO")):
-						say("250-mx.example.com\r\n250-SIZE\r\n250 8BITMIME\r\n")
+						bw.WriteString(offer + "250 8BITMIME\r\n")
 					case bytes.HasPrefix(line, []byte("STARTTLS")):
-						say("220 go\r\n")
+						bw.WriteString("220 go\r\n")
+						bw.Flush()
 						conn = tls.Server(conn, config)
 						br.Reset(conn)
+						bw.Reset(conn)
 					case bytes.HasPrefix(line, []byte("DATA")):
-						say("354 go\r\n")
+						bw.WriteString("354 go\r\n")
+						bw.Flush()
 						for !bytes.Equal(line, []byte(".\r\n")) {
 							if line, err = br.ReadSlice('\n'); err != nil {
 								return
 							}
 						}
-						say("250 2.0.0 queued as 4F1A\r\n")
+						bw.WriteString("250 2.0.0 queued as 4F1A\r\n")
+					case bytes.HasPrefix(line, []byte("BDAT")):
+						size := 0
+						for _, c := range line[len("BDAT "):] {
+							if !isDigit(c) {
+								break
+							}
+							size = size*10 + int(c-'0')
+						}
+						if _, err := br.Discard(size); err != nil {
+							return
+						}
+						bw.WriteString("250 2.0.0 queued as 4F1A\r\n")
+					case bytes.HasPrefix(line, []byte("QUIT")):
+						bw.WriteString("221 bye\r\n")
+						bw.Flush()
+						return
 					default:
-						say("250 ok\r\n")
+						bw.WriteString("250 ok\r\n")
 					}
 				}
 			}()
@@ -69,7 +98,7 @@ func benchEnvelope() *Envelope {
 }
 
 // benchNetworks are where a sink may be: in memory, and on loopback TCP. Each returns how to dial it.
-func benchNetworks(b *testing.B, run func(b *testing.B, dial DialFunc, addr netip.AddrPort, config *tls.Config)) {
+func benchNetworks(b *testing.B, ext []string, run func(b *testing.B, dial DialFunc, addr netip.AddrPort, config *tls.Config)) {
 	cert := serverTLS(certificate(b, "mx.example.com", nil))
 	b.Run("memory", func(b *testing.B) {
 		n := sendertest.NewNetwork()
@@ -78,7 +107,7 @@ func benchNetworks(b *testing.B, run func(b *testing.B, dial DialFunc, addr neti
 		if err != nil {
 			b.Fatal(err)
 		}
-		sink(b, l, nil)
+		sink(b, l, nil, ext...)
 		run(b, n.Dial, hostAddr, nil)
 	})
 	for name, config := range map[string]*tls.Config{"tcp": nil, "tls": cert} {
@@ -87,7 +116,7 @@ func benchNetworks(b *testing.B, run func(b *testing.B, dial DialFunc, addr neti
 			if err != nil {
 				b.Skip(err)
 			}
-			sink(b, l, config)
+			sink(b, l, config, ext...)
 			run(b, dialNet, netip.MustParseAddrPort(l.Addr().String()), config)
 		})
 	}
@@ -122,37 +151,112 @@ func benchLoop(b *testing.B, size int, open func(b *testing.B) (send func() erro
 	})
 }
 
+// ways are how a message can be sent, with what the host has to offer for it.
+var ways = []struct {
+	name string
+	ext  []string
+	then bool
+}{
+	{"plain", nil, false},
+	{"pipelined", []string{"PIPELINING"}, false},
+	{"behind", []string{"PIPELINING"}, true},
+	{"chunked", []string{"PIPELINING", "CHUNKING"}, false},
+}
+
+// sending returns how to send the same message again and again.
+func sending(ctx context.Context, s *Session, then bool) func() error {
+	envs := [2]*Envelope{benchEnvelope(), benchEnvelope()}
+	i := 0
+	return func() error {
+		env, next := envs[i%2], envs[(i+1)%2]
+		i++
+		var results []Result
+		var err error
+		if then {
+			results, err = s.SendThen(ctx, env, func() *Envelope { return next })
+		} else {
+			results, err = s.Send(ctx, env)
+		}
+		if err == nil && !results[0].Accepted {
+			err = fmt.Errorf("not accepted: %v", results[0].Reply)
+		}
+		return err
+	}
+}
+
 // BenchmarkSend sends messages of 10 KB.
 func BenchmarkSend(b *testing.B) {
-	env := benchEnvelope()
-	benchNetworks(b, func(b *testing.B, dialFunc DialFunc, addr netip.AddrPort, _ *tls.Config) {
-		tr, err := New(Config{Dial: dialFunc})
-		if err != nil {
-			b.Fatal(err)
-		}
-		benchLoop(b, len(env.Data), func(b *testing.B) (func() error, func()) {
-			ctx, cancel := context.WithCancel(context.Background())
-			s, err := tr.Dial(ctx, Target{Host: "mx.example.com", Addr: addr, Hostname: "mta1.example.org"})
-			if err != nil {
-				b.Error(err)
-				return func() error { return err }, cancel
-			}
-			send := func() error {
-				results, err := s.Send(ctx, env)
-				if err == nil && !results[0].Accepted {
-					err = fmt.Errorf("not accepted: %v", results[0].Reply)
+	for _, way := range ways {
+		b.Run(way.name, func(b *testing.B) {
+			benchNetworks(b, way.ext, func(b *testing.B, dialFunc DialFunc, addr netip.AddrPort, _ *tls.Config) {
+				tr, err := New(Config{Dial: dialFunc})
+				if err != nil {
+					b.Fatal(err)
 				}
-				return err
-			}
-			return send, func() { s.Close(); cancel() }
+				benchLoop(b, 10<<10, func(b *testing.B) (func() error, func()) {
+					ctx, cancel := context.WithCancel(context.Background())
+					s, err := tr.Dial(ctx, Target{Host: "mx.example.com", Addr: addr, Hostname: "mta1.example.org"})
+					if err != nil {
+						b.Error(err)
+						return func() error { return err }, cancel
+					}
+					return sending(ctx, s, way.then), func() { s.Close(); cancel() }
+				})
+			})
 		})
-	})
+	}
+}
+
+// BenchmarkRoundTrip50ms sends messages of 10 KB over 5 connections to a host that is 50 ms away, over TCP. The best that one
+// message a round trip can come to is 100 a second.
+func BenchmarkRoundTrip50ms(b *testing.B) {
+	for _, way := range ways {
+		b.Run(way.name, func(b *testing.B) {
+			l, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				b.Skip(err)
+			}
+			sink(b, l, nil, way.ext...)
+			far, err := sendertest.StartDelay(sendertest.DelayConfig{Target: l.Addr().String(), RoundTrip: 50 * time.Millisecond})
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer far.Close()
+			tr, err := New(Config{})
+			if err != nil {
+				b.Fatal(err)
+			}
+			const connections = 5
+			var sends [connections]func() error
+			for i := range sends {
+				s := dial(b, tr, Target{Host: "mx.example.com", Addr: netip.MustParseAddrPort(far.Addr()), Hostname: "mta1.example.org"})
+				defer s.Abort()
+				sends[i] = sending(b.Context(), s, way.then)
+			}
+			var left atomic.Int64
+			left.Store(int64(b.N))
+			var wg sync.WaitGroup
+			b.ResetTimer()
+			for _, send := range sends {
+				wg.Go(func() {
+					for left.Add(-1) >= 0 {
+						if err := send(); err != nil {
+							b.Error(err)
+							return
+						}
+					}
+				})
+			}
+			wg.Wait()
+			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "msg/s")
+		})
+	}
 }
 
 // BenchmarkBareClient is what BenchmarkSend is held against: go-smtp's client in a loop.
 func BenchmarkBareClient(b *testing.B) {
 	env := benchEnvelope()
-	benchNetworks(b, func(b *testing.B, dialFunc DialFunc, addr netip.AddrPort, config *tls.Config) {
+	benchNetworks(b, nil, func(b *testing.B, dialFunc DialFunc, addr netip.AddrPort, config *tls.Config) {
 		benchLoop(b, len(env.Data), func(b *testing.B) (func() error, func()) {
 			fail := func(err error) (func() error, func()) {
 				b.Error(err)

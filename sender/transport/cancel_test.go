@@ -14,7 +14,7 @@ import (
 func TestCancel(t *testing.T) {
 	ca := certificate(t, "ca.example.com", nil)
 	cert := serverTLS(certificate(t, "mx.example.com", &ca))
-	for _, stage := range append([]bounce.Stage{atHandshake, atRset, atContent}, stages...) {
+	for _, stage := range append([]bounce.Stage{atHandshake, atReset, atContent}, stages...) {
 		t.Run(string(stage), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				h := &fakeHost{tls: cert, on: func(c *fakeConn, at bounce.Stage, line string) bool {
@@ -39,7 +39,7 @@ func TestCancel(t *testing.T) {
 				if err == nil {
 					first := envelope()
 					first.From = "first@example.org"
-					if stage == atRset {
+					if stage == atReset {
 						if _, err := s.Send(ctx, first); err != nil {
 							t.Fatal(err)
 						}

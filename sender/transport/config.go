@@ -18,7 +18,8 @@ type Config struct {
 	// Dial opens connections. Defaults to a net.Dialer that binds the local address.
 	Dial DialFunc
 	// TLSConfig is the base for every handshake: RootCAs, client certificates, cipher suites. ServerName and
-	// InsecureSkipVerify are set by Target and its policy; MinVersion is raised to TLS 1.2 (RFC 8996). It is not changed.
+	// InsecureSkipVerify are set by Target and its policy; MinVersion is raised to TLS 1.2 (RFC 8996); ClientSessionCache is
+	// the Transport's own. With SessionTicketsDisabled or VerifyPeerCertificate no session is resumed. It is not changed.
 	// Defaults to the system's roots.
 	TLSConfig *tls.Config
 	// Timeouts bound each step. Defaults to what each of its fields says.
@@ -31,9 +32,12 @@ type Config struct {
 	BrokenTLSFor time.Duration
 	// MaxBrokenTLS is how many such hosts are remembered; the one unused longest is forgotten first. Defaults to 10,000.
 	MaxBrokenTLS int
-	// DisablePipelining waits for the reply to each command even if the host reads ahead (RFC 2920). Defaults to false.
+	// MaxTLSSessions is how many TLS sessions are kept to be resumed, one for each host, policy, source address and name;
+	// the one unused longest is forgotten first. Each takes some kilobytes. Defaults to 1,000.
+	MaxTLSSessions int
+	// DisablePipelining sends one command at a time, also to hosts that offer PIPELINING (RFC 2920). Defaults to false.
 	DisablePipelining bool
-	// DisableChunking sends the content by DATA even if the host offers CHUNKING (RFC 3030). Defaults to false.
+	// DisableChunking sends content by DATA, also to hosts that offer CHUNKING (RFC 3030). Defaults to false.
 	DisableChunking bool
 	// MaxReplyBytes and MaxReplyLines bound one reply, with all its lines. A longer one ends the session.
 	// At least 512 bytes (RFC 5321 section 4.5.3.1.5) and 1 line. Defaults to 65,536 bytes and 256 lines.
@@ -120,6 +124,9 @@ func (c *Config) validate() error {
 	if c.MaxBrokenTLS < 0 {
 		return invalid("MaxBrokenTLS", fmt.Sprintf("%d is negative", c.MaxBrokenTLS))
 	}
+	if c.MaxTLSSessions < 0 {
+		return invalid("MaxTLSSessions", fmt.Sprintf("%d is negative", c.MaxTLSSessions))
+	}
 	if c.Dial == nil {
 		c.Dial = dialNet
 	}
@@ -131,6 +138,9 @@ func (c *Config) validate() error {
 	}
 	if c.MaxBrokenTLS == 0 {
 		c.MaxBrokenTLS = 10_000
+	}
+	if c.MaxTLSSessions == 0 {
+		c.MaxTLSSessions = 1000
 	}
 	if c.MaxReplyBytes == 0 {
 		c.MaxReplyBytes = 64 << 10
@@ -149,6 +159,10 @@ type Transport struct {
 	config Config
 	// broken holds, by host, until when TLS is not or was not tried.
 	broken *keyed.Map[string, time.Time]
+	// quirks holds until when an extension of a host is not used.
+	quirks *keyed.Map[odd, time.Time]
+	// tickets holds the TLS sessions that may be resumed.
+	tickets *keyed.Map[string, ticket]
 	// blocks are the write buffers of sessions that send content right now: *[]byte of blockSize.
 	blocks sync.Pool
 }
@@ -159,8 +173,10 @@ func New(config Config) (*Transport, error) {
 		return nil, err
 	}
 	t := &Transport{
-		config: config,
-		broken: keyed.New(keyed.Config[string, time.Time]{Max: config.MaxBrokenTLS}),
+		config:  config,
+		broken:  keyed.New(keyed.Config[string, time.Time]{Max: config.MaxBrokenTLS}),
+		tickets: keyed.New(keyed.Config[string, ticket]{Max: config.MaxTLSSessions, Idle: resumeFor}),
+		quirks:  keyed.New(keyed.Config[odd, time.Time]{Max: maxQuirks, Idle: quirkFor}),
 	}
 	t.blocks.New = func() any {
 		b := make([]byte, 0, blockSize)

@@ -20,7 +20,7 @@ func TestNew(t *testing.T) {
 	if got := tr.config.Timeouts; got != want {
 		t.Errorf("time-outs are %+v", got)
 	}
-	if c := tr.config; c.BrokenTLSFor != 72*time.Hour || c.MaxBrokenTLS != 10_000 || c.MaxReplyBytes != 65536 || c.MaxReplyLines != 256 {
+	if c := tr.config; c.BrokenTLSFor != 72*time.Hour || c.MaxBrokenTLS != 10_000 || c.MaxReplyBytes != 65536 || c.MaxReplyLines != 256 || c.MaxTLSSessions != 1000 {
 		t.Errorf("defaults are %+v", c)
 	}
 	for field, c := range map[string]Config{
@@ -30,6 +30,7 @@ func TestNew(t *testing.T) {
 		"MaxReplyBytes":        {MaxReplyBytes: 100},
 		"MaxReplyLines":        {MaxReplyLines: -1},
 		"MaxBrokenTLS":         {MaxBrokenTLS: -1},
+		"MaxTLSSessions":       {MaxTLSSessions: -1},
 	} {
 		if _, err := New(c); err == nil || !strings.HasPrefix(err.Error(), "transport: Config."+field+": ") {
 			t.Errorf("%s: %v", field, err)

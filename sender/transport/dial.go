@@ -7,10 +7,13 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/reputemail/repute/bounce"
+	"github.com/reputemail/repute/internal/keyed"
 )
 
 // Dial opens a session with one host; the package comment has the steps. The error is an *Error whose Reply is what the
@@ -30,11 +33,16 @@ func (t *Transport) Dial(ctx context.Context, target Target) (*Session, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	c := &call{config: &t.config, target: target, need: target.mustTLS(), startTLS: target.TLS != TLSNone}
+	c := &call{config: &t.config, tickets: t.tickets, target: target, need: target.mustTLS(), startTLS: target.TLS != TLSNone}
 	if !c.need && c.startTLS && t.tlsBroken(time.Now(), target) {
 		c.startTLS = false
 	}
 	s, err := t.dial(ctx, c)
+	if c.brokenTLS && c.offered {
+		// It may be the resumption that failed: once more with a full handshake, before anything is made of it.
+		c = &call{config: &t.config, target: c.pinned(), need: c.need, startTLS: true, fresh: true}
+		s, err = t.dial(ctx, c)
+	}
 	if err == nil && c.tls != nil {
 		t.broken.Delete(target.key())
 	}
@@ -43,13 +51,13 @@ func (t *Transport) Dial(ctx context.Context, target Target) (*Session, error) {
 	}
 	// RFC 7435 section 3: opportunistic security goes on without protection when protection does not work.
 	why := err
-	c = &call{config: &t.config, target: target}
+	c = &call{config: &t.config, target: c.pinned()}
 	if s, err = t.dial(ctx, c); err != nil {
 		return nil, err
 	}
 	// Only now is it sure that it was TLS, not the host or the network, that failed.
 	t.config.Logger.Warn("tls given up, sending in clear text",
-		"host", target.Host, "addr", target.Addr, slog.Duration("for", t.rememberBroken(time.Now(), target)), "error", why)
+		"host", target.Host, "addr", c.addr, slog.Duration("for", t.rememberBroken(time.Now(), target)), "error", why)
 	return s, nil
 }
 
@@ -95,6 +103,11 @@ func (t *Target) check() error {
 	if !t.Addr.IsValid() || t.Addr.Port() == 0 {
 		return wrong("Target.Addr: no address and port")
 	}
+	for _, other := range t.Others {
+		if !other.IsValid() || other.Port() == 0 {
+			return wrong("Target.Others: no address and port")
+		}
+	}
 	// RFC 5321 section 4.1.1.1: the name is the client's own, which "localhost" never is to anybody else.
 	if t.Hostname == "" || strings.EqualFold(t.Hostname, "localhost") || strings.ContainsFunc(t.Hostname, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
 		return wrong(fmt.Sprintf("Target.Hostname: %q is no name for EHLO", t.Hostname))
@@ -119,21 +132,34 @@ func (t *Target) mustTLS() bool {
 	case TLSNone:
 		return false
 	}
-	return t.Auth != nil && !t.Addr.Addr().Unmap().IsLoopback()
+	abroad := func(a netip.AddrPort) bool { return !a.Addr().Unmap().IsLoopback() }
+	return t.Auth != nil && (abroad(t.Addr) || slices.ContainsFunc(t.Others, abroad))
 }
 
 // call is one connection on its way to become a session.
 type call struct {
 	config *Config
 	target Target
-	// need says that the session must have TLS, startTLS that it is wanted when offered.
-	need, startTLS bool
+	// need says that the session must have TLS, startTLS that it is wanted when offered, fresh that no session is resumed.
+	need, startTLS, fresh bool
+	tickets               *keyed.Map[string, ticket]
 
 	wire *wire
+	// addr is the address that answered.
+	addr netip.AddrPort
 	ext  extensions
 	tls  *TLSInfo
-	// brokenTLS is set when the handshake failed.
-	brokenTLS bool
+	// brokenTLS is set when the handshake failed, offered when it was to resume a session.
+	brokenTLS, offered bool
+}
+
+// pinned is the target with the address that answered, for another connection to the same host.
+func (c *call) pinned() Target {
+	t := c.target
+	if c.addr.IsValid() {
+		t.Addr, t.Others = c.addr, nil
+	}
+	return t
 }
 
 // dial makes one connection and converses until mail can be sent.
@@ -158,30 +184,15 @@ func (t *Transport) dial(ctx context.Context, c *call) (*Session, error) {
 	if fault != nil {
 		return nil, fault
 	}
-	s.blocks, s.broken = &t.blocks, t.broken
-	t.config.Logger.Debug("session opened", "host", c.target.Host, "addr", c.target.Addr, slog.Bool("tls", c.tls != nil))
+	s.blocks = &t.blocks
+	key := c.target.key()
+	s.window, s.note = 1, func(q quirk) { t.noteQuirk(time.Now(), key, q) }
+	if c.ext.pipelining && !t.config.DisablePipelining && !t.hasQuirk(time.Now(), key, quirkPipelining) {
+		s.window = groupCommands
+	}
+	s.chunking = c.ext.chunking && !t.config.DisableChunking && !t.hasQuirk(time.Now(), key, quirkChunking)
+	t.config.Logger.Debug("session opened", "host", c.target.Host, "addr", c.addr, slog.Bool("tls", c.tls != nil))
 	return s, nil
-}
-
-// connect opens the connection.
-func (c *call) connect(ctx context.Context) error {
-	within, cancel := context.WithTimeout(ctx, c.config.Timeouts.Connect)
-	defer cancel()
-	open := c.config.Dial
-	if c.target.Dial != nil {
-		open = c.target.Dial
-	}
-	raw, err := open(within, c.target.LocalAddr, c.target.Addr)
-	switch {
-	case err == nil:
-		c.wire = newWire(raw, c.config)
-		return nil
-	case ctx.Err() != nil:
-		return ctx.Err()
-	case within.Err() != nil:
-		return fault(bounce.StageConnect, c.target.Host, statusConnect, fmt.Sprintf("no connection within %v", c.config.Timeouts.Connect), err)
-	}
-	return fault(bounce.StageConnect, c.target.Host, statusConnect, "cannot connect: "+describe(err), err)
 }
 
 // converse does all that comes before MAIL.
@@ -212,11 +223,7 @@ func (c *call) converse(ctx context.Context) (*Session, *Error) {
 			return nil, err
 		}
 	}
-	client, err := w.client(c.target.Hostname, c.ext)
-	if err != nil {
-		return nil, fault(bounce.StageEHLO, host, statusProtocol, err.Error(), err)
-	}
-	return &Session{wire: w, client: client, config: c.config, host: host, ext: c.ext, tls: c.tls}, nil
+	return &Session{wire: w, config: c.config, host: host, addr: c.addr, ext: c.ext, tls: c.tls}, nil
 }
 
 // refused is the last reply as an error. One that is positive, but none that can be gone on with, is none of the host's
@@ -293,8 +300,19 @@ func (c *call) handshake(ctx context.Context) *Error {
 	config.MinVersion = max(config.MinVersion, tls.VersionTLS12)
 	// Small first records speed up browsers; here they only make more packets.
 	config.DynamicRecordSizingDisabled = true
+	config.ClientSessionCache = nil
+	sessions := c.resumption()
+	if sessions != nil {
+		config.ClientSessionCache = sessions
+	}
 	conn, err := c.wire.startTLS(config, c.config.Timeouts.Handshake)
+	if sessions != nil {
+		c.offered = sessions.offered
+	}
 	if err != nil {
+		if c.offered {
+			sessions.forget()
+		}
 		if ctx.Err() != nil {
 			return c.wire.broken(ctx, c.target.Host)
 		}
@@ -302,7 +320,11 @@ func (c *call) handshake(ctx context.Context) *Error {
 		return c.handshakeFailed(err)
 	}
 	state := conn.ConnectionState()
+	if sessions != nil {
+		sessions.done(state.DidResume)
+	}
 	c.tls = &TLSInfo{
+		Resumed:  state.DidResume,
 		Version:  tls.VersionName(state.Version),
 		Cipher:   tls.CipherSuiteName(state.CipherSuite),
 		Verified: verify,

@@ -203,7 +203,9 @@ func TestBrokenTLSIsRemembered(t *testing.T) {
 		}}
 		h.start(t, nil)
 		var log bytes.Buffer
-		tr := newTransport(t, h.net, Config{TLSConfig: trust(ca), Logger: slog.New(slog.NewTextHandler(&log, nil))})
+		base := trust(ca)
+		base.SessionTicketsDisabled = true // TestResumptionFails has those
+		tr := newTransport(t, h.net, Config{TLSConfig: base, Logger: slog.New(slog.NewTextHandler(&log, nil))})
 		// try says how many connections one Dial takes, and whether it has TLS.
 		try := func(policy TLSPolicy) (int, bool) {
 			t.Helper()
@@ -428,6 +430,7 @@ func TestTargetIsChecked(t *testing.T) {
 		t.Fatal(err)
 	}
 	for field, change := range map[string]func(*Target){
+		"Target.Others: no address and port":         func(to *Target) { to.Others = []netip.AddrPort{{}} },
 		"Target.Addr: no address and port":           func(to *Target) { to.Addr = netip.AddrPort{} },
 		`Target.Hostname: ""`:                        func(to *Target) { to.Hostname = "" },
 		`Target.Hostname: "LocalHost"`:               func(to *Target) { to.Hostname = "LocalHost" },

@@ -40,14 +40,14 @@ func parseExtensions(text []byte) extensions {
 		switch keyword {
 		case "STARTTLS":
 			e.startTLS = true
-		case "PIPELINING":
-			e.pipelining = true
-		case "CHUNKING":
-			e.chunking = true
 		case "8BITMIME":
 			e.eightBit = true
 		case "SMTPUTF8":
 			e.utf8 = true
+		case "PIPELINING":
+			e.pipelining = true
+		case "CHUNKING":
+			e.chunking = true
 		case "SIZE":
 			e.hasSize = true
 			if len(args) > 0 {

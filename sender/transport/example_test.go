@@ -104,3 +104,50 @@ func ExampleTransport_Dial_relay() {
 	// TLS 1.3 true
 	// auth 535
 }
+
+// A row of messages over one session. Where the host offers PIPELINING, each one is begun behind the content of the last, so that
+// the row takes one round trip a message; elsewhere it is sent all the same.
+func ExampleSession_SendThen() {
+	network := sendertest.NewNetwork()
+	defer network.Close()
+	mx, err := sendertest.StartServer(network, sendertest.ServerConfig{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer mx.Close()
+
+	t, err := transport.New(transport.Config{Dial: network.Dial})
+	if err != nil {
+		log.Fatal(err)
+	}
+	ctx := context.Background()
+	session, err := t.Dial(ctx, transport.Target{Host: mx.Hostname(), Addr: mx.Addr(), Hostname: "mta1.example.org"})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer session.Close()
+
+	var row []*transport.Envelope
+	for _, to := range []string{"ann@example.com", "bob@example.com", "cleo@example.com"} {
+		row = append(row, &transport.Envelope{
+			From: "news@example.org", To: []string{to},
+			Data: []byte("From: news@example.org\r\nSubject: Hello\r\n\r\nHello\r\n"),
+		})
+	}
+	for i, env := range row {
+		results, err := session.SendThen(ctx, env, func() *transport.Envelope {
+			if i+1 == len(row) {
+				return nil
+			}
+			return row[i+1]
+		})
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println(env.To[0], results[0].Accepted, "begun:", session.Messages())
+	}
+	// Output:
+	// ann@example.com true begun: 2
+	// bob@example.com true begun: 3
+	// cleo@example.com true begun: 3
+}

@@ -11,6 +11,8 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"errors"
+	"fmt"
+	"io"
 	"math/big"
 	"net"
 	"net/netip"
@@ -25,10 +27,12 @@ import (
 
 // The verbs that have no stage of their own.
 const (
-	atRset bounce.Stage = "rset"
-	atQuit bounce.Stage = "quit"
+	atReset bounce.Stage = "rset"
+	atQuit  bounce.Stage = "quit"
 	// atContent comes after the 354, before the content is read.
 	atContent bounce.Stage = "content"
+	// atChunk is the reply to a chunk that is not the last.
+	atChunk bounce.Stage = "chunk"
 	// atHandshake comes after the 220 of STARTTLS, before the handshake.
 	atHandshake bounce.Stage = "handshake"
 )
@@ -60,6 +64,10 @@ type fakeConn struct {
 	host   *fakeHost
 	number int
 	secure bool
+	code   string // of the last reply
+	mail   bool   // MAIL was accepted
+	rcpts  int    // how many recipients were
+	data   bytes.Buffer
 }
 
 var hostAddr = netip.MustParseAddrPort("192.0.2.1:25")
@@ -118,7 +126,18 @@ func (h *fakeHost) messages() []string {
 	return append([]string(nil), h.inbox...)
 }
 
-func (c *fakeConn) say(lines string) { c.Write([]byte(lines + "\r\n")) }
+func (c *fakeConn) say(lines string) {
+	last := lines[strings.LastIndexByte(lines, '\n')+1:]
+	c.code = last[:min(len(last), 3)]
+	c.Write([]byte(lines + "\r\n"))
+}
+
+func (c *fakeConn) positive() bool { return strings.HasPrefix(c.code, "2") }
+
+func (c *fakeConn) reset() {
+	c.mail, c.rcpts = false, 0
+	c.data.Reset()
+}
 
 // hang reads until the other side goes away.
 func (c *fakeConn) hang() {
@@ -186,14 +205,27 @@ func (c *fakeConn) serve() {
 			}
 		case "MAIL":
 			c.answer(bounce.StageMail, line, "250 2.1.0 ok")
+			c.mail = c.positive()
 		case "RCPT":
-			c.answer(bounce.StageRcpt, line, "250 2.1.5 ok")
+			if !c.mail {
+				c.say("503 5.5.1 MAIL first")
+				continue
+			}
+			if c.answer(bounce.StageRcpt, line, "250 2.1.5 ok"); c.positive() {
+				c.rcpts++
+			}
 		case "RSET":
-			c.answer(atRset, line, "250 2.0.0 ok")
+			if c.answer(atReset, line, "250 2.0.0 ok"); c.positive() {
+				c.reset()
+			}
 		case "QUIT":
 			c.answer(atQuit, line, "221 2.0.0 bye")
 			return
 		case "DATA":
+			if c.rcpts == 0 {
+				c.say("503 5.5.1 no valid recipients")
+				continue
+			}
 			if c.handled(bounce.StageData, line) {
 				continue
 			}
@@ -201,26 +233,48 @@ func (c *fakeConn) serve() {
 			if c.handled(atContent, line) {
 				continue
 			}
-			var data bytes.Buffer
-			for !bytes.HasSuffix(data.Bytes(), []byte("\r\n.\r\n")) {
+			for !bytes.HasSuffix(c.data.Bytes(), []byte("\r\n.\r\n")) && !(c.data.Len() == 3 && c.data.String() == ".\r\n") {
 				b, err := c.br.ReadBytes('\n')
 				if err != nil {
 					return
 				}
-				data.Write(b)
+				c.data.Write(b)
 			}
-			if c.handled(bounce.StageDot, line) {
+			c.take(line)
+		case "BDAT":
+			if c.handled(atContent, line) {
 				continue
 			}
-			c.host.mu.Lock()
-			c.host.inbox = append(c.host.inbox, data.String())
-			c.host.mu.Unlock()
-			c.say("250-2.0.0 accepted\r\n250 2.0.0 queued as 4F1A")
+			size, last := 0, ""
+			fmt.Sscan(line[len("BDAT "):], &size, &last)
+			if _, err := io.CopyN(&c.data, c.br, int64(size)); err != nil {
+				return
+			}
+			switch {
+			case c.rcpts == 0:
+				c.say("503 5.5.1 no valid recipients")
+			case last == "":
+				c.answer(atChunk, line, "250 2.0.0 more")
+			default:
+				c.take(line)
+			}
 		default:
 			// AUTH and what it asks for.
 			c.answer(bounce.StageAuth, line, "500 5.5.1 unknown")
 		}
 	}
+}
+
+// take is the end of the content.
+func (c *fakeConn) take(line string) {
+	defer c.reset()
+	if c.handled(bounce.StageDot, line) {
+		return
+	}
+	c.host.mu.Lock()
+	c.host.inbox = append(c.host.inbox, c.data.String())
+	c.host.mu.Unlock()
+	c.say("250-2.0.0 accepted\r\n250 2.0.0 queued as 4F1A")
 }
 
 func (c *fakeConn) answer(stage bounce.Stage, line, reply string) {
@@ -238,6 +292,17 @@ func newTransport(t testing.TB, n *sendertest.Network, config Config) *Transport
 		t.Fatal(err)
 	}
 	return tr
+}
+
+// modes are the ways to send a message, by what the host offers.
+var modes = []struct {
+	name string
+	ext  []string
+}{
+	{"plain", nil},
+	{"pipelined", []string{"PIPELINING"}},
+	{"chunked", []string{"CHUNKING"}},
+	{"joined", []string{"PIPELINING", "CHUNKING"}},
 }
 
 func target() Target {
@@ -295,13 +360,18 @@ func asError(t testing.TB, err error) *Error {
 // certificate makes a certificate for a name, signed by itself or by ca. It is valid in the time of a synctest bubble, too.
 func certificate(t testing.TB, name string, ca *tls.Certificate) tls.Certificate {
 	t.Helper()
+	return certificateUntil(t, name, ca, time.Date(2099, 1, 1, 0, 0, 0, 0, time.UTC))
+}
+
+func certificateUntil(t testing.TB, name string, ca *tls.Certificate, until time.Time) tls.Certificate {
+	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
 	cert := &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, DNSNames: []string{name},
-		NotBefore: time.Date(1999, 1, 1, 0, 0, 0, 0, time.UTC), NotAfter: time.Date(2099, 1, 1, 0, 0, 0, 0, time.UTC),
+		NotBefore: time.Date(1999, 1, 1, 0, 0, 0, 0, time.UTC), NotAfter: until,
 		IsCA: ca == nil, BasicConstraintsValid: true,
 		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
 	}

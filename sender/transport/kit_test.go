@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -36,50 +37,60 @@ func TestKit(t *testing.T) {
 		for _, stage := range []bounce.Stage{
 			bounce.StageConnect, bounce.StageEHLO, bounce.StageAuth, bounce.StageMail, bounce.StageRcpt, bounce.StageData, bounce.StageDot,
 		} {
-			t.Run(fmt.Sprintf("%s/%s", stage, b.name), func(t *testing.T) {
-				synctest.Test(t, func(t *testing.T) {
-					n := sendertest.NewNetwork()
-					defer n.Close()
-					ca, err := sendertest.NewCA()
-					if err != nil {
-						t.Fatal(err)
-					}
-					server, err := sendertest.StartServer(n, sendertest.ServerConfig{
-						CA: ca, Script: b.make(stage), Auth: map[string]string{"user": "secret"}, Timeout: time.Hour,
+			for _, mode := range []struct {
+				name string
+				ext  sendertest.Extensions
+			}{
+				{"plain", sendertest.Extensions{NoPipelining: true}}, {"pipelined", sendertest.Extensions{}}, {"joined", sendertest.Extensions{Chunking: true}},
+			} {
+				if mode.ext.Chunking && stage == bounce.StageData {
+					continue
+				}
+				t.Run(fmt.Sprintf("%s/%s/%s", stage, b.name, mode.name), func(t *testing.T) {
+					synctest.Test(t, func(t *testing.T) {
+						n := sendertest.NewNetwork()
+						defer n.Close()
+						ca, err := sendertest.NewCA()
+						if err != nil {
+							t.Fatal(err)
+						}
+						server, err := sendertest.StartServer(n, sendertest.ServerConfig{
+							CA: ca, Script: b.make(stage), Extensions: mode.ext, Auth: map[string]string{"user": "secret"}, Timeout: time.Hour,
+						})
+						if err != nil {
+							t.Fatal(err)
+						}
+						defer server.Close()
+						tr := newTransport(t, n, Config{Timeouts: shortTimeouts, TLSConfig: &tls.Config{RootCAs: ca.Pool()}})
+						to := target()
+						to.Host, to.Addr, to.TLS = server.Hostname(), server.Addr(), TLSVerified
+						to.Auth = func() sasl.Client { return sasl.NewPlainClient("", "user", "secret") }
+						s, err := tr.Dial(context.Background(), to)
+						var reply bounce.Reply
+						if err != nil {
+							reply = asError(t, err).Reply
+						} else {
+							results, _ := s.Send(context.Background(), envelope())
+							reply = results[0].Reply
+							s.Close()
+						}
+						stage := stage
+						if reply.Code == 0 && mode.ext.Chunking && slices.Contains([]bounce.Stage{bounce.StageMail, bounce.StageRcpt}, stage) {
+							stage = bounce.StageDot // the host had the content already
+						}
+						if reply.Code != b.code || reply.Local != (b.code == 0) || reply.Local && reply.Status != b.status || reply.Stage != stage {
+							t.Errorf("reply is %+v", reply)
+						}
+						if server.Stats().Violations != 0 {
+							t.Errorf("%d violations", server.Stats().Violations)
+						}
+						time.Sleep(time.Minute)
+						if open := n.OpenConns(); open != 0 {
+							t.Errorf("%d connection ends left open", open)
+						}
 					})
-					if err != nil {
-						t.Fatal(err)
-					}
-					defer server.Close()
-					tr := newTransport(t, n, Config{Timeouts: shortTimeouts, TLSConfig: &tls.Config{RootCAs: ca.Pool()}})
-					to := target()
-					to.Host, to.Addr, to.TLS = server.Hostname(), server.Addr(), TLSVerified
-					to.Auth = func() sasl.Client { return sasl.NewPlainClient("", "user", "secret") }
-					s, err := tr.Dial(context.Background(), to)
-					var reply bounce.Reply
-					if err != nil {
-						reply = asError(t, err).Reply
-					} else {
-						results, _ := s.Send(context.Background(), envelope())
-						reply = results[0].Reply
-						s.Close()
-					}
-					want := stage
-					if b.name == "drop" && (stage == bounce.StageRcpt || stage == bounce.StageData) {
-						want = bounce.StageMail // a reset takes the replies to the whole group with it
-					}
-					if reply.Code != b.code || reply.Local != (b.code == 0) || reply.Local && reply.Status != b.status || reply.Stage != want {
-						t.Errorf("reply is %+v", reply)
-					}
-					if server.Stats().Violations != 0 {
-						t.Errorf("%d violations", server.Stats().Violations)
-					}
-					time.Sleep(time.Minute)
-					if open := n.OpenConns(); open != 0 {
-						t.Errorf("%d connection ends left open", open)
-					}
 				})
-			})
+			}
 		}
 	}
 }

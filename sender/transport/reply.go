@@ -67,7 +67,7 @@ func (w *wire) broken(ctx context.Context, host string) *Error {
 	switch {
 	case ctx.Err() != nil:
 		text = "given up: " + ctx.Err().Error()
-	case errors.Is(w.err, errGarbage), errors.Is(w.err, errLongReply), errors.Is(w.err, errManyLines):
+	case errors.Is(w.err, errGarbage), errors.Is(w.err, errLongReply), errors.Is(w.err, errManyLines), errors.Is(w.err, errUnasked):
 		status = statusProtocol
 	case isTimeout(w.err) && w.sending:
 		text = "the host did not take what was sent in time"
@@ -75,15 +75,17 @@ func (w *wire) broken(ctx context.Context, host string) *Error {
 		text = fmt.Sprintf("no reply within %v", w.wait)
 	}
 	if w.stage == bounce.StageDot {
-		if w.sending {
+		if w.sending || w.partial {
 			text = "lost the connection while sending the content: " + text
 		} else {
 			// RFC 5321 section 4.5.3.2.6 and RFC 1047: both sides may hold the message now.
-			text = "no reply to the final dot, so the outcome is unknown and the message may have been delivered: " + text
+			text = unknownOutcome + text
 		}
 	}
 	return fault(w.stage, host, status, text, w.err)
 }
+
+const unknownOutcome = "no reply to the content, so the outcome is unknown and the message may have been delivered: "
 
 // describe is the cause of a network error in words, without the addresses and the name of the system call.
 func describe(err error) string {

@@ -3,13 +3,10 @@ package transport
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"sync"
-	"time"
-
-	"github.com/emersion/go-smtp"
 
 	"github.com/reputemail/repute/bounce"
-	"github.com/reputemail/repute/internal/keyed"
 )
 
 // TLSInfo is what a session's TLS came to.
@@ -19,22 +16,30 @@ type TLSInfo struct {
 	// Verified says that the policy had the certificate verified for the host's name. Under TLSOpportunistic and
 	// TLSRequired it is false, whatever the certificate.
 	Verified bool
+	// Resumed says that the handshake resumed an earlier session with the host. Verified is about that session's certificate
+	// then, which was seen at most an hour ago and has not expired.
+	Resumed bool
 }
 
 // Session is a conversation with one host, ready for mail. It is not safe for concurrent use, but for Abort.
 type Session struct {
 	wire   *wire
-	client *smtp.Client
 	config *Config
 	host   string
+	addr   netip.AddrPort
 	ext    extensions
 	tls    *TLSInfo
 	blocks *sync.Pool
-	broken *keyed.Map[string, time.Time] // the transport's
 
-	// begun is the transaction that was begun behind the final dot of the latest one.
-	begun    *transaction
+	// window is how many commands may be sent before their replies: 1 without PIPELINING. chunking says that BDAT is used.
+	window   int
+	chunking bool
+	// note remembers that the host does not keep what it promised with an extension.
+	note func(quirk)
+
 	messages int
+	// ahead is the transaction that was begun behind the content of the last one.
+	ahead *transaction
 	// dirty says that the last transaction did not end with a reply to a final dot, so that RSET must come first.
 	dirty bool
 	// dead says that nothing more can be sent.
@@ -44,7 +49,7 @@ type Session struct {
 // Send sends one message to env.To, and returns one Result for each, in that order. It returns none when env.To is empty.
 //
 // A nil error means that the conversation is in step and the session can be used again: each recipient was accepted (the
-// Result has the reply to the final dot), or refused by the host at MAIL, RCPT, DATA or the final dot, or by this package
+// Result has the reply to the content), or refused by the host at MAIL, RCPT, DATA or the content's end, or by this package
 // before anything was sent, with a Local reply: 5.6.3 when the message needs 8BITMIME and the host has it not, 5.6.7 with
 // SMTPUTF8 likewise, 5.3.4 when it is larger than the host's SIZE, 5.1.3 or 5.1.7 when an address holds what would break
 // out of its command.
@@ -53,8 +58,11 @@ type Session struct {
 // its own before keeps that reply. All others, also those whose RCPT was accepted, were not accepted, and have the Reply
 // that ended the session: the host's 421, what it said before it closed amid the content, or a Local one with status 4.4.2
 // or 4.5.0 that says what happened. The error is
-// an *Error with that same Reply, or ctx's error as it is when ctx ended. If the connection was lost after the final dot was
-// sent, the Stage is StageDot, and the text says that the outcome is unknown: trying again may deliver the message twice.
+// an *Error with that same Reply, or ctx's error as it is when ctx ended. If the connection was lost after the whole content
+// was sent, the Stage is StageDot, and the text says that the outcome is unknown: trying again may deliver the message twice.
+//
+// When the host says more than it was asked for, or something that cannot be the reply to its command, it is not sure which
+// reply belongs to whom: the status is 4.5.0 then, and no recipient of the transaction keeps another one.
 //
 // Header and Data are written as they are, but that lines with a leading dot are stuffed, bare LF becomes CRLF, and a
 // missing last line end is added. Bare CR is not looked for. Send does not change env and keeps nothing of it.
@@ -62,79 +70,73 @@ func (s *Session) Send(ctx context.Context, env *Envelope) ([]Result, error) {
 	return s.SendThen(ctx, env, nil)
 }
 
-// SendThen is Send, and lets another transaction begin behind the final dot of this one, so that in a row of messages each takes one round trip only (RFC 2920 section
-// 3.1 allows the content of a message as the first part of a group).
+// SendThen is Send that begins the next transaction behind the end of the content (RFC 2920 section 3.1), so that a row of
+// messages takes one round trip each. Where that cannot be (the host lacks PIPELINING) or gains nothing (with CHUNKING a
+// message takes one round trip anyhow), it is Send, and next is not called.
 //
-// When the content is about to be sent, and so at least one recipient was accepted, it asks next for the envelope of the next transaction; once at most, and never where the host
-// does not read ahead, or takes the content together with its recipients (CHUNKING), which needs one round trip anyway. next may return nil. It should not take long: the
-// host waits for the content meanwhile.
+// next is called at most once: when at least one recipient of env was accepted, right before the content is written, and
+// never for a message that was refused before. It returns the envelope to be sent next, or nil. The host waits meanwhile, so
+// next should have ready what it returns. If that envelope passes the checks that Send makes before it sends anything, MAIL, RCPT
+// and DATA for it are sent, but not its content, and its replies are not read: SendThen returns when the reply to env's
+// content is there, whether that is positive or not, since one transaction does not depend on the other.
 //
-// The envelope that next returned must be the one of the following call of Send or SendThen, and must not change until then. That is so whether or not its
-// transaction was begun, which nobody is told. Anything else, and Close, ends the session without harm: no content was sent. If this call returns an error, so does the
-// following one, and the host has seen nothing of that message: its results are Local ones of StageMail.
+// A transaction that was begun so has to be gone on with: the next call of Send or SendThen must be for the same *Envelope,
+// unchanged. Any other envelope, and Close, end the session, because a DATA that was said cannot be taken back. When the
+// session ends before the content of the envelope was sent, be that within this call or in the one for that envelope, nothing
+// of it was taken: its recipients have a Local reply at StageMail then, unless the host refused them with a reply of its own,
+// or kept silent for longer than Timeouts allow.
 func (s *Session) SendThen(ctx context.Context, env *Envelope, next func() *Envelope) ([]Result, error) {
 	if len(env.To) == 0 {
 		return nil, nil
 	}
-	t := s.begun
-	s.begun = nil
 	if err := ctx.Err(); err != nil {
-		results := make([]Result, len(env.To))
-		s.settle(results, s.local(statusLost, "given up before the message was sent: "+err.Error()))
-		if t != nil {
-			s.end()
-		}
-		return results, err
+		return s.unsent(env, "given up before the message was sent: "+err.Error()), err
 	}
-	if t != nil && t.env != env {
+	if s.ahead != nil && s.ahead.env != env {
 		s.end()
 	}
 	if !s.Usable() {
-		results := make([]Result, len(env.To))
-		err := &Error{Reply: s.local(statusLost, "the session has ended")}
-		s.settle(results, err.Reply)
-		return results, err
+		results := s.unsent(env, "the session has ended")
+		return results, &Error{Reply: results[0].Reply}
 	}
-	if t == nil {
-		var any bool
-		if t, any = s.newTransaction(env); !any {
-			return t.results, nil
+	tx := s.ahead
+	if s.ahead = nil; tx == nil {
+		var ok bool
+		if tx, ok = s.begin(env); !ok {
+			return tx.results, nil
 		}
 	}
 	stop := context.AfterFunc(ctx, s.wire.abort)
-	fault := s.run(ctx, t, next)
+	fault := s.transact(ctx, tx, next)
 	stopped := stop()
 	if fault != nil {
 		s.end()
-		s.settle(t.results, fault.Reply)
+		tx.settle(fault.Reply)
 		if err := ctx.Err(); err != nil && s.wire.err != nil {
-			return t.results, err
+			return tx.results, err
 		}
-		return t.results, fault
+		return tx.results, fault
 	}
 	if !stopped {
 		s.dead = true // ctx ended just after the last reply: the results hold, the connection does not
 	}
-	return t.results, nil
+	return tx.results, nil
 }
 
-// end ends the session at once.
+// end closes the connection without a word.
 func (s *Session) end() {
-	s.dead = true
+	s.dead, s.ahead = true, nil
 	s.wire.abort()
 }
 
-// settle gives reply to all recipients that have none yet.
-func (s *Session) settle(results []Result, reply bounce.Reply) {
+// unsent are the results of an envelope of which nothing was sent.
+func (s *Session) unsent(env *Envelope, why string) []Result {
+	results := make([]Result, len(env.To))
 	for i := range results {
-		if pending(&results[i]) {
-			results[i].Reply = reply
-		}
+		results[i].Reply = s.local(statusLost, why)
 	}
+	return results
 }
-
-// pending says whether nothing was decided for a recipient yet.
-func pending(r *Result) bool { return r.Reply.Stage == "" }
 
 // local is a Local reply at MAIL.
 func (s *Session) local(status bounce.Status, text string) bounce.Reply {
@@ -187,9 +189,9 @@ func (s *Session) needsUTF8(env *Envelope) bool {
 }
 
 // Close says QUIT if the session is usable, waits for the reply no longer than Timeouts.Quit, and closes the connection.
-// The error is always nil. A second call does nothing.
+// Where another transaction was begun by SendThen, there is no QUIT. The error is always nil. A second call does nothing.
 func (s *Session) Close() error {
-	if s.dead || s.begun != nil { // the host may wait for content
+	if s.dead || s.ahead != nil {
 		s.end()
 		return nil
 	}
@@ -202,7 +204,7 @@ func (s *Session) Close() error {
 func (s *Session) Abort() { s.wire.abort() }
 
 // Usable reports whether another message can be sent, as far as is known: that the host has closed an idle connection is
-// only found out by the next Send.
+// only found out by the next Send. After SendThen has begun a transaction, only its message can be.
 func (s *Session) Usable() bool { return !s.dead && !s.wire.closed.Load() }
 
 // Messages is how many transactions were begun, whatever became of them: what a host counts for its limit per connection.
@@ -210,6 +212,9 @@ func (s *Session) Messages() int { return s.messages }
 
 // Host is the Host of the target.
 func (s *Session) Host() string { return s.host }
+
+// Addr is the address of the host that the session is with: Target.Addr, or one of Target.Others.
+func (s *Session) Addr() netip.AddrPort { return s.addr }
 
 // TLS is what is known of the session's TLS; false when it is in clear text.
 func (s *Session) TLS() (TLSInfo, bool) {

@@ -223,7 +223,7 @@ func TestHELO(t *testing.T) {
 func TestOutOfStep(t *testing.T) {
 	for stage, reply := range map[bounce.Stage]string{
 		bounce.StageMail: "354 go on", bounce.StageRcpt: "334 more", bounce.StageData: "250 2.0.0 ok", bounce.StageDot: "354 go on",
-		atRset: "500 5.5.1 what",
+		atReset: "500 5.5.1 what",
 	} {
 		t.Run(string(stage), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -240,7 +240,7 @@ func TestOutOfStep(t *testing.T) {
 				}}
 				h.start(t, nil)
 				s := dial(t, newTransport(t, h.net, Config{}), target())
-				if stage == atRset {
+				if stage == atReset {
 					first := envelope()
 					first.From = "first@example.org"
 					if _, err := s.Send(context.Background(), first); err != nil {

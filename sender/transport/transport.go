@@ -34,6 +34,10 @@ type Target struct {
 	Host string
 	// Addr is where to connect.
 	Addr netip.AddrPort
+	// Others are further addresses of the same host, the best first. Each is tried when the one before it has failed, or has
+	// not answered within 250 ms, and the first connection wins (RFC 8305 section 5): Session.Addr tells which. Those of another
+	// family than LocalAddr's are left out. Defaults to none.
+	Others []netip.AddrPort
 	// LocalAddr is the source address, or the zero Addr for the system's choice.
 	LocalAddr netip.Addr
 	// Hostname is the name for EHLO.
@@ -84,4 +88,6 @@ func (e *Error) Error() string {
 func (e *Error) Unwrap() error { return e.Err }
 
 // DialFunc opens a connection from local (the zero Addr: any) to addr. It must heed ctx.
+// Connections with a socket (syscall.Conn), or with a method Readable() bool that says whether Read would return at once, are
+// spared some milliseconds for each message.
 type DialFunc func(ctx context.Context, local netip.Addr, addr netip.AddrPort) (net.Conn, error)

@@ -32,13 +32,12 @@ var (
 	errGarbage   = errors.New("not an SMTP reply")
 	errLongReply = errors.New("reply too long")
 	errManyLines = errors.New("reply has too many lines")
+	errUnasked   = errors.New("reply to nothing that was asked")
 )
 
 // wire is one connection. It collects what is written, writes it out when a reply is wanted, reads one bounded reply at a
-// time, and is the only one to set deadlines: each command is armed with its stage and time-out first.
-//
-// It is also the net.Conn that go-smtp's client is given. That client's deadlines are ignored, and what it reads is not the
-// host's reply but one short line that lets it go on, so that it formats a group of commands at a time.
+// time, and is the only one to set deadlines: each exchange is armed with its stage and time-out first. What is collected may
+// be several commands, whose replies are then read by as many exchanges.
 //
 // All methods but abort belong to one goroutine.
 type wire struct {
@@ -46,6 +45,8 @@ type wire struct {
 	raw, rw net.Conn
 	br      *bufio.Reader
 	closed  atomic.Bool
+	// readable says whether raw has something to read, or its end, without waiting; nil where that cannot be told.
+	readable func() bool
 
 	maxBytes, maxLines int
 
@@ -63,35 +64,34 @@ type wire struct {
 	replied bool
 	// err is the first failure of the connection. Nothing can be exchanged after it.
 	err error
-	// sending says that err, if any, came up while writing, not while waiting for the reply.
+	// sending says that err, if any, came up while writing, not while waiting for the reply; heardBy is until when the rest of
+	// the replies is read in that case.
 	sending bool
+	heardBy time.Time
 
+	// partial says that the host has not got the whole content.
+	partial bool
 	// lineStart and afterCR say where in a line the content is.
 	lineStart, afterCR bool
-
-	// mute drops what go-smtp's client writes; replay says that it reads what was said before, and nothing new; ahead that it reads a yes to each command.
-	mute, replay, ahead bool
-	// feed is what go-smtp's client reads next.
-	feed []byte
 }
 
 func newWire(raw net.Conn, config *Config) *wire {
 	return &wire{
 		raw: raw, rw: raw, br: bufio.NewReaderSize(raw, readSize),
-		maxBytes: config.MaxReplyBytes, maxLines: config.MaxReplyLines,
+		readable: readability(raw), maxBytes: config.MaxReplyBytes, maxLines: config.MaxReplyLines,
 	}
 }
 
 // arm prepares the next exchange.
 func (w *wire) arm(stage bounce.Stage, wait time.Duration) {
-	w.stage, w.wait, w.block, w.replied = stage, wait, 0, false
+	w.stage, w.wait, w.block, w.replied, w.partial = stage, wait, 0, false, false
 	w.code, w.text = 0, w.text[:0]
 	if cap(w.text) > keepText {
 		w.text = nil
 	}
 }
 
-// armContent prepares sending size bytes of content, then the reply to the final dot.
+// armContent prepares sending size bytes of content, then the reply to its end.
 func (w *wire) armContent(size int, block, dot time.Duration) {
 	w.arm(bounce.StageDot, dot)
 	w.block = block
@@ -99,52 +99,35 @@ func (w *wire) armContent(size int, block, dot time.Duration) {
 	w.lineStart, w.afterCR = true, false
 }
 
-// command sends one line and reads its reply.
+// command sends one line and reads its reply. When the host has said 421 before, that is the reply, and nothing is sent.
 func (w *wire) command(line string) error {
-	if w.err != nil {
-		return w.err
+	if err := w.quiet(); err != nil || w.replied {
+		return err
 	}
 	w.out = append(append(w.out, line...), "\r\n"...)
 	return w.exchange()
 }
 
-// exchange writes what is pending and reads one reply.
+// exchange writes what is pending and reads one reply. When the host has closed the connection, what it said before that
+// is still read: there is an err then, and replies nevertheless.
 func (w *wire) exchange() error {
+	if w.err == nil {
+		if w.block == 0 {
+			w.raw.SetDeadline(time.Now().Add(w.wait))
+		}
+		if w.flush() == nil && w.block != 0 {
+			w.raw.SetReadDeadline(time.Now().Add(w.wait))
+		}
+	}
 	if w.err != nil {
-		return w.err
+		if !w.sending || isTimeout(w.err) {
+			return w.err
+		}
+		if w.heardBy.IsZero() {
+			w.heardBy = time.Now().Add(lastWordsWait)
+		}
+		w.raw.SetReadDeadline(w.heardBy)
 	}
-	if w.block == 0 {
-		w.raw.SetDeadline(time.Now().Add(w.wait))
-	}
-	if err := w.flush(); err != nil {
-		return err
-	}
-	if w.block != 0 {
-		w.raw.SetReadDeadline(time.Now().Add(w.wait))
-	}
-	if err := w.readReply(); err != nil {
-		return w.fail(err)
-	}
-	return nil
-}
-
-// send writes what is pending, for a reply of a stage.
-func (w *wire) send(stage bounce.Stage, wait time.Duration) error {
-	if w.err != nil {
-		return w.err
-	}
-	w.arm(stage, wait)
-	w.raw.SetDeadline(time.Now().Add(wait))
-	return w.flush()
-}
-
-// await reads the reply of a stage to what was sent.
-func (w *wire) await(stage bounce.Stage, wait time.Duration) error {
-	if w.err != nil {
-		return w.err
-	}
-	w.arm(stage, wait)
-	w.raw.SetReadDeadline(time.Now().Add(wait))
 	if err := w.readReply(); err != nil {
 		return w.fail(err)
 	}
@@ -178,16 +161,6 @@ func (w *wire) fail(err error) error {
 		w.err = err
 	}
 	return w.err
-}
-
-// lastWords looks for a refusal that the host sent before it closed the connection, when writing failed because of that.
-func (w *wire) lastWords() bool {
-	if !w.sending || isTimeout(w.err) {
-		return false
-	}
-	w.text = w.text[:0]
-	w.raw.SetReadDeadline(time.Now().Add(lastWordsWait))
-	return w.readReply() == nil && w.code >= 400
 }
 
 // readReply reads one reply (RFC 5321 section 4.2) under the deadline that is set. A line without a code inside a
@@ -292,7 +265,7 @@ const closeWait = time.Second
 func (w *wire) quit(wait time.Duration) {
 	if w.err == nil && !w.closed.Load() {
 		w.arm(bounce.StageDot, wait)
-		if w.command("QUIT") == nil {
+		if w.command("QUIT") == nil && w.code != 421 {
 			w.raw.SetReadDeadline(time.Now().Add(min(wait, closeWait)))
 			io.Copy(io.Discard, io.LimitReader(w.raw, readSize))
 			if w.rw != w.raw {

@@ -39,6 +39,7 @@ func reading(in string) *wire {
 		panic(err)
 	}
 	w := newWire(oneWay{Reader: strings.NewReader(in)}, c)
+	w.readable = func() bool { return false } // all that will be said is there from the start
 	w.arm(bounce.StageMail, time.Minute)
 	return w
 }
