@@ -58,8 +58,12 @@ func TestOrderBrokenOff(t *testing.T) {
 				}
 				if how == "stop" {
 					cfg.Queue = q
-					s = w.start(cfg)
-					w.suspend(s, sender.Target{Stream: "news"})
+					var err error
+					s, err = sender.New(cfg)
+					w.must(err)
+					w.suspend(s, sender.Target{Stream: "news"}) // before it could send any
+					w.must(s.Start(bg))
+					defer s.Stop(bg)
 				} else if ops := w.of(sender.EventOperation); ops[1].Operation.Broken == "" || ops[1].Operation.Result.Done != r.Done {
 					t.Errorf("event %s", mustJSON(ops[1]))
 				}
