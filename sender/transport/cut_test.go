@@ -1,13 +1,16 @@
 package transport
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"os"
 	"strings"
 	"syscall"
 	"testing"
+	"testing/synctest"
 
 	"github.com/reputemail/repute/bounce"
 	"github.com/reputemail/repute/sender/sendertest"
@@ -96,4 +99,39 @@ func (c *cutConn) Write(p []byte) (int, error) {
 		err = &net.OpError{Op: "write", Err: os.NewSyscallError("write", syscall.EPIPE)}
 	}
 	return n, err
+}
+
+// stalledConn takes no more after some octets.
+type stalledConn struct {
+	*cutConn
+}
+
+func (c stalledConn) Write(p []byte) (int, error) {
+	if len(p) <= c.toWrite {
+		return c.cutConn.Write(p)
+	}
+	return c.toWrite, os.ErrDeadlineExceeded
+}
+
+// TestJoinedStalls: a host that stops reading amid a content that is in one group with the commands has not got the message.
+func TestJoinedStalls(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := sendertest.NewNetwork()
+		h := &fakeHost{ext: []string{"PIPELINING", "CHUNKING"}}
+		h.start(t, n)
+		tr, err := New(Config{Dial: func(ctx context.Context, local netip.Addr, addr netip.AddrPort) (net.Conn, error) {
+			conn, err := n.Dial(ctx, local, addr)
+			return stalledConn{&cutConn{Conn: conn, toRead: 1 << 30, toWrite: 1000}}, err
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := dial(t, tr, target())
+		env := envelope()
+		env.Data = make([]byte, 10_000)
+		_, err = s.Send(context.Background(), env)
+		if r := asError(t, err).Reply; r.Stage != bounce.StageDot || r.String() != "4.4.2 lost the connection while sending the content: the host did not take what was sent in time" {
+			t.Errorf("reply is %+v", r)
+		}
+	})
 }

@@ -376,35 +376,37 @@ func flooding() []hostile {
 
 // TestSlowContent: a host that takes the content drop by drop has a bounded time for it as a whole.
 func TestSlowContent(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		const size = 4 << 20
-		h := &fakeHost{on: func(c *fakeConn, at bounce.Stage, line string) bool {
-			if at == atContent {
-				// Fast enough for the time-out of each block, too slow for the whole.
-				buf := make([]byte, blockSize)
-				for {
-					time.Sleep(time.Minute)
-					if _, err := c.Conn.Read(buf); err != nil {
-						return true
+	for _, mode := range modes {
+		synctest.Test(t, func(t *testing.T) {
+			const size = 4 << 20
+			h := &fakeHost{ext: mode.ext, on: func(c *fakeConn, at bounce.Stage, line string) bool {
+				if at == atContent {
+					// Fast enough for the time-out of each block, too slow for the whole.
+					buf := make([]byte, blockSize)
+					for {
+						time.Sleep(time.Minute)
+						if _, err := c.Conn.Read(buf); err != nil {
+							return true
+						}
 					}
 				}
+				return false
+			}}
+			h.start(t, nil)
+			s := dial(t, newTransport(t, h.net, Config{}), target())
+			env := envelope()
+			env.Data = make([]byte, size)
+			began := time.Now()
+			_, err := s.Send(context.Background(), env)
+			if r := asError(t, err).Reply; r.Stage != bounce.StageDot || r.Status != statusLost || !strings.Contains(r.Text(), "while sending") {
+				t.Errorf("reply is %+v", r)
 			}
-			return false
-		}}
-		h.start(t, nil)
-		s := dial(t, newTransport(t, h.net, Config{}), target())
-		env := envelope()
-		env.Data = make([]byte, size)
-		began := time.Now()
-		_, err := s.Send(context.Background(), env)
-		if r := asError(t, err).Reply; r.Stage != bounce.StageDot || r.Status != statusLost || !strings.Contains(r.Text(), "while sending") {
-			t.Errorf("reply is %+v", r)
-		}
-		if took := time.Since(began); took > 3*time.Minute+size/contentRate*time.Second {
-			t.Errorf("took %v", took)
-		}
-		time.Sleep(time.Hour)
-	})
+			if took := time.Since(began); took > 3*time.Minute+size/contentRate*time.Second {
+				t.Errorf("took %v", took)
+			}
+			time.Sleep(time.Hour)
+		})
+	}
 }
 
 // TestLastWords: a host refuses amid the content and closes.
