@@ -131,8 +131,12 @@ func (w *shareWorld) second(t failer) {
 		}
 	}
 	for _, p := range order {
-		for range 50 { // a bucket holds less than what comes in a second
-			w.now = w.now.Add(time.Second / time.Duration(50*len(order)))
+		steps := 1
+		if w.kind == shareRate {
+			steps = 20 // a bucket holds less than what comes in a second
+		}
+		for range steps {
+			w.now = w.now.Add(time.Second / time.Duration(steps*len(order)))
 			for _, p := range order {
 				w.use(p)
 			}
@@ -458,8 +462,15 @@ func TestSharesRefuse(t *testing.T) {
 	if a.conns.most() != 2000 || a.conns.due(w.now) || !a.conns.due(w.now.Add(2*time.Second)) {
 		t.Errorf("%d afterwards", a.conns.most())
 	}
-	for range maxOwners - 1 {
-		w.exchange(t, w.join())
+	r, err := parseShares(w.record, shareConnections)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range maxOwners - 1 {
+		r.Owners = append(r.Owners, shareEntry{Owner: fmt.Sprintf("q%064d", i), Want: 2000, Limit: 2000, Beat: 1 << 40, Turn: 1 << 40})
+	}
+	if w.record, err = r.bytes(); err != nil {
+		t.Fatal(err)
 	}
 	if len(w.record) > 200_000 {
 		t.Errorf("the record has %d bytes", len(w.record))

@@ -49,9 +49,9 @@ func TestConnectionsInTurn(t *testing.T) {
 			}
 			last := map[*shareProcess]time.Time{}
 			used, seconds := 0, 0
-			for i := range 600 {
+			for i := range 400 {
 				w.second(t)
-				if i == 300 { // somebody comes, at the end of the line
+				if i == 200 { // somebody comes, at the end of the line
 					w.join()
 				}
 				for _, p := range w.ps {

@@ -27,6 +27,7 @@ func Run(t *testing.T, open Open) {
 		run  func(t *testing.T, stores []throttle.Store)
 	}{
 		{"Together", testTogether},
+		// Tests of Limiters that share limits through the stores have their place here.
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var stores []throttle.Store
