@@ -421,20 +421,17 @@ func (d *dispatcher) connect(a *attempt) (*session, *transport.Error) {
 		return nil, err
 	}
 	for _, h := range hosts {
-		for _, addr := range h.Addrs {
+		addrs := d.reachable(a, h)
+		for i := range addrs {
 			if tried == maxHosts || d.ctx.Err() != nil {
 				break
 			}
-			if local := r.local; local.IsValid() && local.Is4() != addr.Is4() {
-				continue
-			}
 			tried++
 			target := transport.Target{
-				Host: h.Name, Addr: netip.AddrPortFrom(addr, uint16(d.s.cfg.Port)), LocalAddr: r.local,
+				Host: h.Name, Addr: addrs[i], Others: addrs[i+1 : min(len(addrs), i+maxRaced)], LocalAddr: r.local,
 				Hostname: r.Hostname, TLS: tlsFor(r, a.limits), Dial: r.outlet.dial,
 			}
 			if r.Relay != nil {
-				target.Addr = netip.AddrPortFrom(addr, r.relayPort)
 				target.TLS, target.Auth = r.Relay.TLS, r.relayAuth()
 			}
 			sess, err := d.s.cfg.Transport.Dial(d.ctx, target)
@@ -463,6 +460,9 @@ func (d *dispatcher) connect(a *attempt) (*session, *transport.Error) {
 			if !te.Reply.Local && !d.tryNext(a, te.Reply) {
 				return nil, failure
 			}
+			if te.Reply.Local && te.Reply.Stage == bounce.StageConnect && len(target.Others) == len(addrs)-i-1 { // none of them answers
+				break
+			}
 		}
 	}
 	if failure == nil {
@@ -472,6 +472,24 @@ func (d *dispatcher) connect(a *attempt) (*session, *transport.Error) {
 		}}
 	}
 	return nil, failure
+}
+
+// maxRaced is how many addresses of a host are tried at a time, a quarter of a second apart (RFC 8305).
+const maxRaced = 3
+
+// reachable are the addresses of a host that can be reached from the route's source address.
+func (d *dispatcher) reachable(a *attempt, h route.Host) []netip.AddrPort {
+	r, port := a.path.route, uint16(d.s.cfg.Port)
+	if r.Relay != nil {
+		port = r.relayPort
+	}
+	addrs := make([]netip.AddrPort, 0, len(h.Addrs))
+	for _, addr := range h.Addrs {
+		if local := r.local; !local.IsValid() || local.Is4() == addr.Is4() {
+			addrs = append(addrs, netip.AddrPortFrom(addr, port))
+		}
+	}
+	return addrs
 }
 
 // tells ranks failures to connect by how much they say: a receiver's own reply, then what broke last.

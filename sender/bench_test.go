@@ -3,6 +3,7 @@ package sender_test
 import (
 	"context"
 	"fmt"
+	"net"
 	"net/netip"
 	"strings"
 	"sync"
@@ -19,6 +20,11 @@ import (
 // benchWorld is one mail exchanger that counts, reached over 50 connections.
 func benchWorld(b *testing.B, network *sendertest.Network) (*sendertest.Server, sender.Config) {
 	b.Helper()
+	return benchWorldWith(b, network, sendertest.Extensions{})
+}
+
+func benchWorldWith(b *testing.B, network *sendertest.Network, ext sendertest.Extensions) (*sendertest.Server, sender.Config) {
+	b.Helper()
 	dns, err := sendertest.StartDNS(network, netip.MustParseAddrPort("192.0.2.53:53"))
 	if err != nil {
 		b.Fatal(err)
@@ -27,7 +33,7 @@ func benchWorld(b *testing.B, network *sendertest.Network) (*sendertest.Server, 
 	if err != nil {
 		b.Fatal(err)
 	}
-	srv, err := sendertest.StartServer(network, sendertest.ServerConfig{Hostname: "mx.example.com", Addr: netip.MustParseAddrPort("192.0.2.25:25"), Inbox: inbox})
+	srv, err := sendertest.StartServer(network, sendertest.ServerConfig{Hostname: "mx.example.com", Addr: netip.MustParseAddrPort("192.0.2.25:25"), Inbox: inbox, Extensions: ext})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -61,10 +67,10 @@ const benchSize = 10 << 10
 // BenchmarkSend is the whole way of a message over the memory queue; BenchmarkBareLoop is a plain go-smtp client loop with as many
 // connections against the same server.
 func BenchmarkSend(b *testing.B) {
-	for _, net := range []string{"memory", "tcp"} {
-		b.Run(net, func(b *testing.B) {
+	for _, kind := range []string{"memory", "tcp"} {
+		b.Run(kind, func(b *testing.B) {
 			network := sendertest.NewNetwork()
-			if net == "tcp" {
+			if kind == "tcp" {
 				network = sendertest.NewTCPNetwork()
 			}
 			srv, cfg := benchWorld(b, network)
@@ -96,10 +102,10 @@ func BenchmarkSend(b *testing.B) {
 }
 
 func BenchmarkBareLoop(b *testing.B) {
-	for _, net := range []string{"memory", "tcp"} {
-		b.Run(net, func(b *testing.B) {
+	for _, kind := range []string{"memory", "tcp"} {
+		b.Run(kind, func(b *testing.B) {
 			network := sendertest.NewNetwork()
-			if net == "tcp" {
+			if kind == "tcp" {
 				network = sendertest.NewTCPNetwork()
 			}
 			benchWorld(b, network)
@@ -132,6 +138,59 @@ func BenchmarkBareLoop(b *testing.B) {
 			close(work)
 			wg.Wait()
 			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "msg/s")
+		})
+	}
+}
+
+// BenchmarkRoundTrip50ms is the whole way of a message of 10 KiB to a host that is 50 ms away, over 5 connections, that stay or are of 100 messages each. At one round trip a message the
+// best is 100 messages a second.
+func BenchmarkRoundTrip50ms(b *testing.B) {
+	for _, c := range []struct {
+		name string
+		ext  sendertest.Extensions
+		each int
+	}{
+		{"one by one", sendertest.Extensions{NoPipelining: true}, 0},
+		{"pipelining", sendertest.Extensions{}, 0},
+		{"chunking", sendertest.Extensions{Chunking: true}, 0},
+		{"pipelining, 100 a connection", sendertest.Extensions{}, 100},
+		{"chunking, 100 a connection", sendertest.Extensions{Chunking: true}, 100},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			srv, cfg := benchWorldWith(b, sendertest.NewTCPNetwork(), c.ext)
+			far, err := sendertest.StartDelay(sendertest.DelayConfig{Target: srv.RealAddr(), RoundTrip: 50 * time.Millisecond})
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer far.Close()
+			cfg.Dial = func(ctx context.Context, _ netip.Addr, _ netip.AddrPort) (net.Conn, error) {
+				return (&net.Dialer{}).DialContext(ctx, "tcp", far.Addr())
+			}
+			limits := throttle.DefaultLimits()
+			limits.Connections, limits.MessagesPerConnection = 5, c.each
+			cfg.Limits = map[string]throttle.Limits{"example.com": limits}
+			s, err := sender.New(cfg)
+			if err != nil {
+				b.Fatal(err)
+			}
+			if err := s.Start(context.Background()); err != nil {
+				b.Fatal(err)
+			}
+			data := benchMessage(benchSize)
+			b.ResetTimer()
+			for i := range b.N {
+				if _, err := s.Enqueue(context.Background(), sender.Message{From: "a@example.org", To: []string{fmt.Sprintf("u%d@example.com", i)}, Data: data}); err != nil {
+					b.Fatal(err)
+				}
+			}
+			for srv.Inbox().Len() < b.N {
+				time.Sleep(time.Millisecond)
+			}
+			b.StopTimer()
+			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "msg/s")
+			if err := s.Stop(context.Background()); err != nil {
+				b.Fatal(err)
+			}
 		})
 	}
 }
