@@ -166,6 +166,12 @@ func (s *sent) note(t time.Time) {
 	s.times = append(s.times, t)
 }
 
+func (s *sent) len() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.times)
+}
+
 // most is the most messages in any time of this length.
 func (s *sent) most(window time.Duration) (n int) {
 	slices.SortFunc(s.times, time.Time.Compare)
@@ -359,9 +365,9 @@ func TestShareWithoutStore(t *testing.T) {
 		b.send(example, end, all.note)
 		time.Sleep(20 * time.Second)
 		store.set(true)
-		before := len(all.times)
+		before := all.len()
 		time.Sleep(3 * time.Minute)
-		if rate := float64(len(all.times)-before) / 180; rate < 90 || rate > 103 {
+		if rate := float64(all.len()-before) / 180; rate < 90 || rate > 103 {
 			t.Errorf("%.1f a second without the store", rate)
 		}
 		store.set(false)
