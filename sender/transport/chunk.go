@@ -82,13 +82,14 @@ func (s *Session) chunked(tx *transaction, ok bool) *Error {
 		s.note(quirkChunking)
 		return s.astray(fmt.Sprintf("the host offers CHUNKING and does not know BDAT: %v", w.reply("")))
 	}
+	// In a group with BDAT there is no 354 to tell that each reply is in its place. What is taken without a recipient is not the
+	// content; a reply about an address is one to RCPT rather, which came to this place behind one that nobody asked for; a
+	// refusal without a status may be. The content's own reply follows then.
 	if tx.accepted == 0 {
+		tx.doubtful = tx.joined && (ok || tx.contrary)
 		return nil
 	}
 	reply := w.reply(s.host)
-	// In a group with BDAT there is no 354 to tell that each reply is in its place. A reply about an address is one to RCPT
-	// rather, which came to this place behind one that nobody asked for; a refusal without a status may be. The content's own
-	// reply follows then.
 	tx.doubtful = tx.joined && (reply.Status.Subject == 1 || !ok && reply.Status.IsZero())
 	if !tx.joined && !w.agrees() {
 		return s.overran(tx)
