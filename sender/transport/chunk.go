@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/reputemail/repute/bounce"
 )
@@ -54,10 +55,12 @@ func (s *Session) chunks(ctx context.Context, tx *transaction) *Error {
 		}
 		w.arm(bounce.StageDot, timeouts.Dot)
 		w.partial = !done || refused
+		waited := time.Now()
 		ok, fault := s.heard(ctx, tx, w.exchange())
 		if fault != nil {
 			return fault
 		}
+		w.until = w.until.Add(time.Since(waited)) // which is for the writing
 		unheard--
 		if refused || ok && unheard > 0 || ok && !done {
 			continue // what comes behind a refusal is thrown away by the host, with replies of the same kind (RFC 3030 section 2)
@@ -66,6 +69,9 @@ func (s *Session) chunks(ctx context.Context, tx *transaction) *Error {
 			return fault
 		}
 		done, refused = true, !ok
+		if unheard == 0 && !w.agrees() {
+			return s.overran(tx)
+		}
 	}
 	return nil
 }
@@ -82,17 +88,15 @@ func (s *Session) chunked(tx *transaction, ok bool) *Error {
 		s.note(quirkChunking)
 		return s.astray(fmt.Sprintf("the host offers CHUNKING and does not know BDAT: %v", w.reply("")))
 	}
+	// In a group with BDAT there is no 354 to tell that each reply is in its place. What is taken without a recipient is not the
+	// content; a reply about an address is one to RCPT rather, which came to this place behind one that nobody asked for; a
+	// refusal without a status may be. The content's own reply follows then.
 	if tx.accepted == 0 {
+		tx.doubtful = tx.joined && (ok || tx.contrary)
 		return nil
 	}
 	reply := w.reply(s.host)
-	// In a group with BDAT there is no 354 to tell that each reply is in its place. A reply about an address is one to RCPT
-	// rather, which came to this place behind one that nobody asked for; a refusal without a status may be. The content's own
-	// reply follows then.
 	tx.doubtful = tx.joined && (reply.Status.Subject == 1 || !ok && reply.Status.IsZero())
-	if !tx.joined && !w.agrees() {
-		return s.overran(tx)
-	}
 	tx.verdict(ok, reply)
 	return nil
 }

@@ -77,37 +77,43 @@ func stuffedWithout(content string) string {
 func TestChunksRefused(t *testing.T) {
 	for _, ext := range [][]string{{"CHUNKING"}, {"PIPELINING", "CHUNKING"}} {
 		for _, nth := range []int{1, 2, 4} {
-			synctest.Test(t, func(t *testing.T) {
-				chunk := 0
-				h := &fakeHost{ext: ext}
-				h.on = func(c *fakeConn, at bounce.Stage, line string) bool {
-					if at != atChunk && at != bounce.StageDot {
-						return false
+			for _, only := range []bool{false, true} {
+				synctest.Test(t, func(t *testing.T) {
+					chunk := 0
+					h := &fakeHost{ext: ext}
+					h.on = func(c *fakeConn, at bounce.Stage, line string) bool {
+						if at != atChunk && at != bounce.StageDot {
+							return false
+						}
+						if chunk++; chunk < nth || chunk > 4 {
+							return false
+						}
+						if only && chunk > nth {
+							c.say("250 2.0.0 thrown away")
+							return true
+						}
+						c.say("552 5.3.4 too much")
+						return true
 					}
-					if chunk++; chunk < nth || chunk > 4 {
-						return false
+					h.start(t, nil)
+					s := dial(t, newTransport(t, h.net, Config{}), target())
+					env := envelope()
+					env.Data = bytes.Repeat([]byte("0123456789abcde\n"), chunkSize/16*3+chunkSize/32) // grows by the CRs
+					results, err := s.Send(context.Background(), env)
+					if err != nil || results[0].Accepted || results[0].Reply.Code != 552 || results[0].Reply.Stage != bounce.StageDot {
+						t.Fatalf("%v, %d: %+v %v", ext, nth, results, err)
 					}
-					c.say("552 5.3.4 too much")
-					return true
-				}
-				h.start(t, nil)
-				s := dial(t, newTransport(t, h.net, Config{}), target())
-				env := envelope()
-				env.Data = bytes.Repeat([]byte("0123456789abcde\n"), chunkSize/16*3+chunkSize/32) // grows by the CRs
-				results, err := s.Send(context.Background(), env)
-				if err != nil || results[0].Accepted || results[0].Reply.Code != 552 || results[0].Reply.Stage != bounce.StageDot {
-					t.Fatalf("%v, %d: %+v %v", ext, nth, results, err)
-				}
-				chunk = 10
-				mustSend(t, s, env)
-				s.Close()
-				if got := h.messages(); len(got) != 1 || got[0] != string(env.Header)+strings.ReplaceAll(string(env.Data), "\n", "\r\n") {
-					t.Errorf("%d messages", len(got))
-				}
-				if got := h.commands(0); strings.Count(got, "RSET") != 1 || strings.Count(got, " LAST") < 1 {
-					t.Errorf("commands are %s", got)
-				}
-			})
+					chunk = 10
+					mustSend(t, s, env)
+					s.Close()
+					if got := h.messages(); len(got) != 1 || got[0] != string(env.Header)+strings.ReplaceAll(string(env.Data), "\n", "\r\n") {
+						t.Errorf("%d messages", len(got))
+					}
+					if got := h.commands(0); strings.Count(got, "RSET") != 1 || strings.Count(got, " LAST") < 1 {
+						t.Errorf("commands are %s", got)
+					}
+				})
+			}
 		}
 	}
 }

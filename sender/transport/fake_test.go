@@ -65,6 +65,7 @@ type fakeConn struct {
 	number int
 	secure bool
 	code   string // of the last reply
+	before string // is said with the next reply, before it
 	mail   bool   // MAIL was accepted
 	rcpts  int    // how many recipients were
 	data   bytes.Buffer
@@ -129,7 +130,8 @@ func (h *fakeHost) messages() []string {
 func (c *fakeConn) say(lines string) {
 	last := lines[strings.LastIndexByte(lines, '\n')+1:]
 	c.code = last[:min(len(last), 3)]
-	c.Write([]byte(lines + "\r\n"))
+	c.Write([]byte(c.before + lines + "\r\n"))
+	c.before = ""
 }
 
 func (c *fakeConn) positive() bool { return strings.HasPrefix(c.code, "2") }

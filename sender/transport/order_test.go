@@ -88,7 +88,7 @@ func FuzzReplies(f *testing.F) {
 		f.Add([]byte(said), []byte{255}, byte(2))
 	}
 	f.Fuzz(func(t *testing.T, said, pieces []byte, way byte) {
-		// The ways are those of modes; the last one begins the second message behind the first.
+		// The ways are those of modes. With PIPELINING alone the second message is begun behind the first.
 		window := []int{1, groupCommands}[way%2]
 		chunking := way%4 >= 2
 		s := session(&script{said: said, pieces: pieces}, window, chunking)
