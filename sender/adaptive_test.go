@@ -195,9 +195,9 @@ func TestResetAtALimit(t *testing.T) {
 func TestTooManyRecipients(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
-		transactions := 0
+		var transactions atomic.Int64
 		mx := w.mx("example.com", sendertest.ServerConfig{Script: sendertest.Script{
-			OnMail: func(*sendertest.Session, string) *sendertest.Answer { transactions++; return nil },
+			OnMail: func(*sendertest.Session, string) *sendertest.Answer { transactions.Add(1); return nil },
 			OnRcpt: func(s *sendertest.Session, _ string) *sendertest.Answer {
 				if len(s.To()) >= 10 {
 					return sendertest.Say("452 4.5.3 Too many recipients")
@@ -215,8 +215,8 @@ func TestTooManyRecipients(t *testing.T) {
 		if n := len(w.of(sender.EventDeferred)); n != 0 {
 			t.Errorf("%d deferred", n)
 		}
-		if transactions > 12 {
-			t.Errorf("%d transactions", transactions)
+		if n := transactions.Load(); n > 12 {
+			t.Errorf("%d transactions", n)
 		}
 	})
 }
@@ -294,9 +294,10 @@ func TestBlockedOnOneOfThreeRoutes(t *testing.T) {
 func TestSigningDomainIsStopped(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
-		limited := true
+		var limited atomic.Bool
+		limited.Store(true)
 		mx := w.mx("example.com", sendertest.ServerConfig{Script: sendertest.Script{OnDot: func(s *sendertest.Session, _ string) *sendertest.Answer {
-			if limited && s.From() == "news@example.org" {
+			if limited.Load() && s.From() == "news@example.org" {
 				return sendertest.Say("421 4.7.32 limited for its domain")
 			}
 			return nil
@@ -332,7 +333,7 @@ func TestSigningDomainIsStopped(t *testing.T) {
 		if len(ex[0].Waits) == 0 || ex[0].Waits[0].Reason != sender.WaitBackoff || ex[0].Waits[0].Path != want {
 			t.Errorf("waits for %+v", ex[0].Waits)
 		}
-		limited = false
+		limited.Store(false)
 		time.Sleep(30 * time.Minute)
 		if n := mx.Inbox().Len(); n != 3 {
 			t.Errorf("%d arrived in the end", n)
@@ -356,12 +357,15 @@ func TestSuspendedPathLetsRetriesGo(t *testing.T) {
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			w := newWorld(t)
+			var mu sync.Mutex
 			tried, blocked, times := 0, 0, 2
 			if block[0] == '4' {
 				times = 1
 			}
 			mx := w.mx("example.com", sendertest.ServerConfig{Script: sendertest.Compose(sendertest.Script{
 				OnMail: func(s *sendertest.Session, _ string) *sendertest.Answer {
+					mu.Lock()
+					defer mu.Unlock()
 					if s.Source() == netip.MustParseAddr("198.51.100.1") && tried > 0 && blocked < times {
 						blocked++
 						return sendertest.Say(block)
@@ -369,6 +373,8 @@ func TestSuspendedPathLetsRetriesGo(t *testing.T) {
 					return nil
 				},
 				OnRcpt: func(s *sendertest.Session, to string) *sendertest.Answer {
+					mu.Lock()
+					defer mu.Unlock()
 					if tried++; tried == 1 {
 						return sendertest.Say("451 4.7.1 Greylisted, try again in five minutes")
 					}
@@ -532,10 +538,10 @@ func TestExceptedDomain(t *testing.T) {
 func TestReactionToADomain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
-		first := true
+		var first atomic.Bool
+		first.Store(true)
 		mx := w.mx("mx.comcast.net", sendertest.ServerConfig{Script: sendertest.Script{OnMail: func(*sendertest.Session, string) *sendertest.Answer {
-			if first {
-				first = false
+			if first.Swap(false) {
 				return sendertest.Say("451 4.2.0 Throttled - see smtp-error-codes.php#RL000010")
 			}
 			return nil
