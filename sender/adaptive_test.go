@@ -283,6 +283,7 @@ func TestBlockedOnOneOfThreeRoutes(t *testing.T) {
 		if by["a"] < messages*3/10 || by["c"] < messages*3/10 || by["b"] < messages/20 {
 			t.Errorf("delivered %v", by)
 		}
+		t.Logf("%d messages blocked; delivered %v; warned %v before the suspension", blocked.Load(), by, closed[0].Time.Sub(warned[0].Time))
 		ramp := most.after(bad, closed[len(closed)-1].Wait.Until)
 		if len(ramp) == 0 || ramp[0] != 1 {
 			t.Errorf("connections after the suspension: %v", ramp)
