@@ -12,7 +12,8 @@ import (
 
 // Defaults and bounds.
 const (
-	// MaxRecords is how many records a lookup returns at most. Of more MX records those with the lowest preference are kept.
+	// MaxRecords is how many records a lookup returns at most. Of more MX records, as far as they are decoded, those with the
+	// lowest preference are kept.
 	MaxRecords = 100
 
 	defaultTimeout  = 5 * time.Second
@@ -107,6 +108,11 @@ func New(cfg Config) (*Client, error) {
 		return nil, err
 	}
 	return &Client{cfg: cfg}, nil
+}
+
+// Longest is how long one question may take: each try at each server until its time-out.
+func (c *Client) Longest() time.Duration {
+	return time.Duration(c.cfg.Attempts*len(c.cfg.Servers)) * c.cfg.Timeout
 }
 
 // Servers are the name servers in use, as "host:port". The slice is the caller's.

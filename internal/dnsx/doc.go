@@ -7,7 +7,8 @@
 //  1. The name is made absolute. Search lists and /etc/hosts are never used: a mail domain is fully qualified (RFC 5321 section 2.3.5).
 //  2. The servers are asked in their order, and after the last the first again, until one gives a usable answer or
 //     Config.Attempts rounds are over. Each try has Config.Timeout.
-//  3. A try is one datagram with EDNS0 (RFC 6891). A truncated answer is asked for again over TCP (RFC 7766 section 5); a server
+//  3. A try is one datagram with EDNS0 (RFC 6891). A truncated answer is asked for again over TCP (RFC 7766 section 5), and is
+//     a failure when it is truncated there; a server
 //     that does not know EDNS0 is asked again without it (RFC 6891 section 7).
 //  4. An answer counts only when its ID and question are ours (RFC 5452 section 9.1). On a datagram socket others are dropped and the
 //     wait goes on, so that a forged or late answer cannot end it; on a stream they end the try.
@@ -17,5 +18,6 @@
 //  7. NXDOMAIN and an empty answer are results, not failures: the error is NXDomain or NoData, with the time for which that may be
 //     remembered (RFC 2308 section 5).
 //
-// Sizes are bounded: at most MaxRecords records are returned, an answer is at most 64 KiB by the protocol.
+// Sizes are bounded: an answer is at most 64 KiB by the protocol, its first maxDecoded records are decoded, and at most
+// MaxRecords records are returned. Longest bounds the time for one question; callers bound that for a chain of them.
 package dnsx

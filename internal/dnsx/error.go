@@ -85,10 +85,10 @@ func (e errText) Error() string { return string(e) }
 
 // Causes of a Temporary error.
 const (
-	errTimeout  errText = "time-out"
-	errMismatch errText = "the answer is not for our question"
-	errLame     errText = "the server neither knows the answer nor looks it up"
-	errChain    errText = "the chain of aliases is too long or a loop"
-	errCut      errText = "truncated answer over TCP"
-	errShort    errText = "malformed answer"
+	errTimeout   errText = "time-out"
+	errMismatch  errText = "the answer is not for our question"
+	errLame      errText = "the server neither knows the answer nor looks it up"
+	errChain     errText = "the chain of aliases is too long or a loop"
+	errShort     errText = "malformed answer"
+	errTruncated errText = "truncated over TCP too"
 )

@@ -2,6 +2,7 @@ package dnsx
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"net"
@@ -58,7 +59,7 @@ func (c *Client) try(ctx context.Context, server, name string, qtype uint16) (*d
 	if err == nil && msg.Truncated {
 		q.Id = dns.Id()
 		if msg, err = c.ask(ctx, "tcp", server, q); err == nil && msg.Truncated {
-			err = errCut // what is left may have no records, which must not be taken for there being none
+			err = errTruncated // RFC 2181 section 9: what is there must not be used, least of all that there is nothing
 		}
 	}
 	if err != nil {
@@ -142,6 +143,10 @@ func open(wire []byte, hdr dns.Header, q *dns.Msg) (*dns.Msg, error) {
 	if hdr.Id != q.Id || hdr.Bits&bitResponse == 0 {
 		return nil, errMismatch
 	}
+	if hdr.Qdcount > 1 {
+		return nil, errMismatch
+	}
+	cut(wire, hdr)
 	msg := new(dns.Msg)
 	if err := msg.Unpack(wire); err != nil {
 		if hdr.Bits&bitTruncated == 0 {
@@ -157,6 +162,23 @@ func open(wire []byte, hdr dns.Header, q *dns.Msg) (*dns.Msg, error) {
 		return nil, errMismatch
 	}
 	return msg, nil
+}
+
+// maxDecoded is how many records of an answer are decoded. 64 KiB may hold four thousand, which with names of 255 octets, each
+// written as \DDD, become several megabytes.
+const maxDecoded = 512
+
+// cut lets an answer say that it has no more than maxDecoded records: the first ones.
+func cut(wire []byte, hdr dns.Header) {
+	left := uint16(maxDecoded)
+	for i, n := range []uint16{hdr.Ancount, hdr.Nscount, hdr.Arcount} {
+		if n > left {
+			n, left = left, 0 // what comes behind would be read out of step
+		} else {
+			left -= n
+		}
+		binary.BigEndian.PutUint16(wire[6+2*i:], n) // RFC 1035 section 4.1.1
+	}
 }
 
 // lookup asks for records of one type and follows aliases. The records are those of the last name of the chain.

@@ -73,6 +73,19 @@ func TestExchange(t *testing.T) {
 			}
 			return good(network, q)
 		}, "", "", 2},
+		{"truncated over TCP too", edit(func(_, m *dns.Msg) { m.Truncated = true }), Temporary, "truncated over TCP", 4},
+		{"truncated to nothing over TCP too", edit(func(_, m *dns.Msg) { m.Truncated, m.Answer = true, nil }), Temporary, "truncated over TCP", 4},
+		{"thousands of questions", edit(func(q, m *dns.Msg) {
+			for range 3000 {
+				m.Question = append(m.Question, q.Question[0])
+			}
+		}), Temporary, "not for our question", 2},
+		{"thousands of records behind the answer", edit(func(q, m *dns.Msg) {
+			for range 1500 {
+				m.Ns = append(m.Ns, &dns.NS{Hdr: dns.RR_Header{Name: "example.", Rrtype: dns.TypeNS, Class: dns.ClassINET}, Ns: "ns.example."})
+				m.Extra = append(m.Extra, &dns.A{Hdr: dns.RR_Header{Name: "ns.example.", Rrtype: dns.TypeA, Class: dns.ClassINET}, A: []byte{192, 0, 2, 1}})
+			}
+		}), "", "", 1},
 		{"nobody there", nil, Temporary, "refused", 0},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -130,17 +130,18 @@ func TestLongChain(t *testing.T) {
 	}
 }
 
-// Thousands of records are cut to the most preferred.
+// Hundreds of records are cut to the most preferred, thousands to the first ones.
 func TestManyRecords(t *testing.T) {
+	records := maxDecoded
 	c := servers{first: func(_ string, q *dns.Msg) []byte {
 		m := reply(q, dns.RcodeSuccess)
 		name := q.Question[0].Name
-		for i := range 3000 {
+		for i := range records {
 			var rr dns.RR
 			hdr := dns.RR_Header{Name: name, Rrtype: q.Question[0].Qtype, Class: dns.ClassINET, Ttl: 300}
 			switch hdr.Rrtype {
 			case dns.TypeMX:
-				rr = &dns.MX{Hdr: hdr, Preference: uint16(3000 - i), Mx: fmt.Sprintf("m%d.%s", i, name)}
+				rr = &dns.MX{Hdr: hdr, Preference: uint16(records - i), Mx: fmt.Sprintf("m%d.%s", i, name)}
 			case dns.TypeA:
 				rr = &dns.A{Hdr: hdr, A: []byte{192, 0, byte(i >> 8), byte(i)}}
 			default:
@@ -157,6 +158,11 @@ func TestManyRecords(t *testing.T) {
 	addrs, _, err := c.Addrs(t.Context(), "a.example", IPv4)
 	if err != nil || len(addrs) != MaxRecords {
 		t.Errorf("%d addresses, %v", len(addrs), err)
+	}
+	records = 3000
+	mxs, _, err = c.MX(t.Context(), "a.example")
+	if err != nil || len(mxs) != MaxRecords || mxs[0].Preference != uint16(records-maxDecoded+1) {
+		t.Errorf("%d mail exchangers, %v", len(mxs), err)
 	}
 }
 

@@ -23,6 +23,10 @@
 // The addresses of a host are in the order of Config.Family, within a family in the order in which the name server gave them
 // (RFC 5321 section 5.1).
 //
+// Whatever a stranger's DNS says, a look-up asks for the addresses of at most four times Config.MaxHosts hosts, follows eight
+// aliases of each name, keeps 32 names of mail exchangers and 100 addresses of each family of a host, and ends after a
+// minute, with what was found by then.
+//
 // Every failure is an *Error with a synthetic reply, so that it is classified like a receiver's own:
 //
 //	451 4.4.3   DNS lookup failed temporarily: …      time-out, SERVFAIL, REFUSED, malformed answers

@@ -1,6 +1,8 @@
 package route
 
 import (
+	"context"
+	"errors"
 	"time"
 
 	"github.com/reputemail/repute/bounce"
@@ -21,6 +23,16 @@ func reason(err error) string {
 		return e.Reason()
 	}
 	return err.Error()
+}
+
+// brief is a name of a stranger's choice in a text that is kept with each delivery: it may have a thousand octets, each of its own written
+// as \DDD.
+func brief(name string) string {
+	const most = 100
+	if len(name) > most {
+		return name[:most-3] + "..."
+	}
+	return name
 }
 
 // reply is a synthetic reply.
@@ -56,7 +68,9 @@ func unusable(why string) bounce.Reply {
 func temporary(domain string, err error) *Error {
 	text := err.Error()
 	if e, ok := err.(*dnsx.Error); ok {
-		text = e.Type + " " + e.Name + ": " + e.Reason()
+		text = e.Type + " " + brief(e.Name) + ": " + e.Reason()
+	} else if errors.Is(err, context.DeadlineExceeded) {
+		text = "it took too long"
 	}
 	return &Error{
 		Domain: domain, Temporary: true, Err: err,

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -15,214 +16,285 @@ import (
 
 	"golang.org/x/net/dns/dnsmessage"
 
-	"github.com/reputemail/repute/bounce"
 	"github.com/reputemail/repute/sender/sendertest"
 )
 
-// hostile answers a question with records, after which the message may be spoilt.
-type hostile func(q dnsmessage.Question, m *dnsmessage.Message)
+// rawDNS is a name server that says what it likes: answer gets each question, which begins at the third octet of the stream,
+// behind its length, and writes to the connection.
+type rawDNS struct {
+	asked  atomic.Int32
+	answer func(conn net.Conn, q dnsmessage.Message)
+}
 
-// serve answers over streams, which is how DNS goes over a network in memory. raw, if set, takes the place of all answers.
-func (h hostile) serve(l net.Listener, asked *atomic.Int64, raw func(net.Conn)) {
-	for {
-		c, err := l.Accept()
-		if err != nil {
-			return
-		}
-		go func() {
-			defer c.Close()
-			var size [2]byte
-			if _, err := io.ReadFull(c, size[:]); err != nil {
-				return
-			}
-			b := make([]byte, binary.BigEndian.Uint16(size[:]))
-			if _, err := io.ReadFull(c, b); err != nil {
-				return
-			}
-			asked.Add(1)
-			if raw != nil {
-				raw(c)
-				return
-			}
-			var q, m dnsmessage.Message
-			if q.Unpack(b) != nil {
-				return
-			}
-			m.ID, m.Response, m.RecursionAvailable, m.Questions = q.ID, true, true, q.Questions
-			h(q.Questions[0], &m)
-			out, err := m.AppendPack(make([]byte, 2))
-			if err != nil || len(out)-2 > 65535 {
-				panic(fmt.Sprint("the answer is none: ", err, len(out)))
-			}
-			binary.BigEndian.PutUint16(out, uint16(len(out)-2))
-			c.Write(out)
-			io.Copy(io.Discard, c)
-		}()
+// rawAddr is where it listens.
+var rawAddr = netip.MustParseAddrPort("192.0.2.54:53")
+
+// start serves until the network is closed.
+func (r *rawDNS) start(t *testing.T, network *sendertest.Network) {
+	t.Helper()
+	l, err := network.Listen(rawAddr)
+	if err != nil {
+		t.Fatal(err)
 	}
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer conn.Close()
+				for {
+					var length [2]byte
+					if _, err := io.ReadFull(conn, length[:]); err != nil {
+						return
+					}
+					wire := make([]byte, binary.BigEndian.Uint16(length[:]))
+					if _, err := io.ReadFull(conn, wire); err != nil {
+						return
+					}
+					var q dnsmessage.Message
+					if q.Unpack(wire) != nil {
+						return
+					}
+					r.asked.Add(1)
+					r.answer(conn, q)
+				}
+			}()
+		}
+	}()
 }
 
-func record(q dnsmessage.Question, body dnsmessage.ResourceBody) dnsmessage.Resource {
-	return dnsmessage.Resource{Header: dnsmessage.ResourceHeader{Name: q.Name, Class: dnsmessage.ClassINET, TTL: 1 << 30}, Body: body}
+// framed puts a message on the stream.
+func framed(wire []byte) []byte {
+	return append(binary.BigEndian.AppendUint16(nil, uint16(len(wire))), wire...)
 }
 
-func name(format string, args ...any) dnsmessage.Name {
-	return dnsmessage.MustNewName(fmt.Sprintf(format, args...))
+// answered is a wire that answers q with n records, each made by rr from a number, all of them behind the question.
+func answered(q dnsmessage.Message, n int, rr func(i int) []byte) []byte {
+	m := dnsmessage.Message{Header: dnsmessage.Header{ID: q.ID, Response: true, RecursionAvailable: true}, Questions: q.Questions}
+	wire, err := m.Pack()
+	if err != nil {
+		panic(err)
+	}
+	for i := range n {
+		wire = append(wire, rr(i)...)
+	}
+	binary.BigEndian.PutUint16(wire[6:], uint16(n))
+	return wire
 }
 
-// longest is a name of 255 octets on the wire.
-var longest = dnsmessage.MustNewName(strings.Repeat(strings.Repeat("n", 63)+".", 3) + strings.Repeat("n", 61) + ".")
+// owned is a record of the name in the question, to which data may point at 0xc00c too.
+func owned(kind dnsmessage.Type, data string) []byte {
+	b := binary.BigEndian.AppendUint16([]byte{0xc0, 12}, uint16(kind))
+	b = append(b, 0, 1, 0, 0, 1, 0)
+	b = binary.BigEndian.AppendUint16(b, uint16(len(data)))
+	return append(b, data...)
+}
 
-// What a stranger's name server says costs a bounded number of questions, a bounded time and bounded memory, and is never a failure for good
-// unless it says so in due form.
+// TestHostileDNS: what a stranger's zone may hold, and a name server say of it. Whatever that is, the questions, the time
+// and what is kept are bounded, the category is right, and other domains are answered meanwhile.
 func TestHostileDNS(t *testing.T) {
-	mx := func(n int, host func(int) dnsmessage.Name) hostile {
-		return func(q dnsmessage.Question, m *dnsmessage.Message) {
-			if q.Type == dnsmessage.TypeMX {
-				for i := range n {
-					m.Answers = append(m.Answers, record(q, &dnsmessage.MXResource{Pref: uint16(i), MX: host(i)}))
-				}
-			}
-		}
-	}
-	both := func(hs ...hostile) hostile {
-		return func(q dnsmessage.Question, m *dnsmessage.Message) {
-			for _, h := range hs {
-				h(q, m)
-			}
-		}
-	}
-	one := mx(1, func(int) dnsmessage.Name { return name("mx.example.") })
-	many := mx(2500, func(i int) dnsmessage.Name { return name("m%d.example.", i) })
-	addrs := func(n int) hostile {
-		return func(q dnsmessage.Question, m *dnsmessage.Message) {
+	const domain = "hostile.example"
+	long := strings.Repeat("x", 63) + "." + strings.Repeat("y", 63) + "." + strings.Repeat("z", 63) + "."
+	host := func(i int) string { return fmt.Sprintf("m%d.%s", i, domain) }
+	many := func(n int, each func(w *world, host string)) func(*world) {
+		return func(w *world) {
 			for i := range n {
-				switch q.Type {
-				case dnsmessage.TypeA:
-					m.Answers = append(m.Answers, record(q, &dnsmessage.AResource{A: [4]byte{192, 0, byte(2 + i>>8), byte(i)}}))
-				case dnsmessage.TypeAAAA:
-					m.Answers = append(m.Answers, record(q, &dnsmessage.AAAAResource{AAAA: [16]byte{0x20, 1, 0xd, 0xb8, 14: byte(i >> 8), 15: byte(i)}}))
+				w.ok(w.dns.AddMX(domain, uint16(i/100), host(i)))
+				if each != nil {
+					each(w, host(i))
 				}
 			}
 		}
 	}
-	alias := func(to func(string) dnsmessage.Name) hostile {
-		return func(q dnsmessage.Question, m *dnsmessage.Message) {
-			m.Answers = append(m.Answers, record(q, &dnsmessage.CNAMEResource{CNAME: to(q.Name.String())}))
-		}
-	}
-	header := func(change func(*dnsmessage.Message)) hostile {
-		return func(_ dnsmessage.Question, m *dnsmessage.Message) { change(m) }
-	}
-	drip := func(every time.Duration) func(net.Conn) {
-		return func(c net.Conn) {
-			c.Write([]byte{0xff, 0xff})
-			for {
-				time.Sleep(every)
-				if _, err := c.Write([]byte{0}); err != nil {
+	kind := func(q dnsmessage.Message) dnsmessage.Type { return q.Questions[0].Type }
+	for _, c := range []struct {
+		name string
+		zone func(w *world)                            // what the world's name server knows
+		raw  func(conn net.Conn, q dnsmessage.Message) // or a name server of its own
+		want string                                    // the status of the error; empty for hosts
+		text string                                    // in the error
+		n    int                                       // hosts
+		asks int                                       // questions, at most
+		took time.Duration                             // at most
+	}{
+		{name: "10,000 MX, more than an answer holds", zone: many(10_000, nil), want: "4.4.3", text: "SERVFAIL", asks: 2},
+		{name: "2,000 MX without addresses", zone: many(2000, nil), want: "5.4.4", text: "and 97 more", asks: 2 + 2*maxBatches*defaultMaxHosts},
+		{name: "2,000 MX with addresses", zone: many(2000, func(w *world, host string) { w.addr(host, four1, six1) }), n: 5, asks: 2 + 2*defaultMaxHosts},
+		{name: "2,000 MX in private networks", zone: many(2000, func(w *world, host string) { w.addr(host, private[0]) }), want: "5.4.4", text: "private", asks: 2 + 2*maxBatches*defaultMaxHosts},
+		{name: "2,000 MX whose name servers are silent", zone: many(2000, func(w *world, host string) { w.ok(w.dns.SetTimeout(host)) }),
+			want: "4.4.3", text: "time-out", asks: 2 + 4*maxBatches*defaultMaxHosts, took: lookupTime},
+		{name: "one of them has an address", zone: func(w *world) {
+			w.mx(domain, 0, "mx.other.example", four1)
+			for i := range 1000 {
+				w.ok(w.dns.AddMX(domain, uint16(1+i), host(i)))
+				w.ok(w.dns.SetTimeout(host(i)))
+			}
+		}, n: 1, asks: 2 + 4*maxBatches*defaultMaxHosts, took: lookupTime},
+		{name: "3,000 addresses of a host", zone: func(w *world) {
+			for i := range 3000 {
+				w.mx(domain, 10, "mx.hostile.example", netip.AddrFrom4([4]byte{198, 51, byte(i >> 8), byte(i)}))
+				w.dns.Remove(domain)
+			}
+			w.ok(w.dns.AddMX(domain, 10, "mx.hostile.example"))
+		}, n: 1, asks: 5},
+		{name: "a chain of 30 aliases", zone: func(w *world) {
+			for i := range 30 {
+				w.ok(w.dns.AddCNAME(host(i), host(i+1)))
+			}
+			w.ok(w.dns.AddCNAME(domain, host(0)))
+			w.mx(host(30), 10, "mx.hostile.example", four1)
+		}, want: "4.4.3", text: "chain", asks: 2},
+		{name: "a loop of aliases", zone: func(w *world) {
+			w.ok(w.dns.AddCNAME(domain, host(0)))
+			w.ok(w.dns.AddCNAME(host(0), domain))
+		}, want: "4.4.3", asks: 2},
+		{name: "a mail host that is a loop of aliases", zone: func(w *world) {
+			w.ok(w.dns.AddMX(domain, 10, host(0)))
+			w.ok(w.dns.AddCNAME(host(0), host(1)))
+			w.ok(w.dns.AddCNAME(host(1), host(0)))
+		}, want: "4.4.3", asks: 6},
+		{name: "mail hosts with the longest names", zone: func(w *world) {
+			for i := range 50 {
+				w.ok(w.dns.AddMX(domain, 10, fmt.Sprintf("%s%c%d.%s", long, 'a'+i%26, i/26, strings.Repeat("w", 57))))
+			}
+		}, want: "5.4.4", text: "no such name", asks: 2 + 2*maxBatches*defaultMaxHosts},
+		{name: "answers that are always truncated", zone: func(w *world) { w.ok(w.dns.SetTruncate(domain)); w.mx(domain, 10, host(0), four1) }, n: 1, asks: 4},
+		{name: "a time to live of nothing", zone: func(w *world) {
+			w.dns.SetTTL(0)
+			w.mx(domain, 10, host(0), four1)
+		}, n: 1, asks: 3},
+
+		{name: "thousands of names of 255 octets, none of them a host's", raw: func(conn net.Conn, q dnsmessage.Message) {
+			suffix := strings.Repeat("\x3f"+strings.Repeat("\x01", 63), 3) + "\x10" + strings.Repeat("\x01", 16) + "\xc0\x0c"
+			conn.Write(framed(answered(q, 3000, func(i int) []byte {
+				if i == 0 {
+					return owned(dnsmessage.TypeMX, "\x00\x01\x02aa"+suffix)
+				}
+				// A pointer to the first one's name, behind its label of two letters.
+				at := 12 + len(domain) + 2 + 4 + 12 + 2 + 3
+				return owned(dnsmessage.TypeMX, "\x00\x02\x02"+string([]byte{byte(i), byte(i >> 8)})+"\xc0"+string([]byte{byte(at)}))
+			})))
+		}, want: "5.4.4", text: "not a host name", asks: 1},
+		{name: "another's ID", raw: func(conn net.Conn, q dnsmessage.Message) {
+			q.ID++
+			conn.Write(framed(answered(q, 1, func(int) []byte { return owned(dnsmessage.TypeMX, "\x00\x0a\xc0\x0c") })))
+		}, want: "4.4.3", text: "not for our question", asks: 2},
+		{name: "truncated for ever", raw: func(conn net.Conn, q dnsmessage.Message) {
+			wire := answered(q, 0, nil)
+			wire[2] |= 0x02
+			conn.Write(framed(wire))
+		}, want: "4.4.3", text: "truncated", asks: 4},
+		{name: "an octet a second", raw: func(conn net.Conn, q dnsmessage.Message) {
+			for _, b := range framed(answered(q, 1, func(int) []byte { return owned(dnsmessage.TypeMX, "\x00\x0a\xc0\x0c") })) {
+				time.Sleep(time.Second)
+				if _, err := conn.Write([]byte{b}); err != nil {
 					return
 				}
 			}
-		}
-	}
-	for _, c := range []struct {
-		name   string
-		answer hostile
-		raw    func(net.Conn)
-		// want is the number of hosts, or -1 for a temporary and -2 for a permanent error.
-		want  int
-		asked int64
-		took  time.Duration
-	}{
-		{name: "thousands of MX", answer: both(many, addrs(1)), want: 5, asked: 1 + 5*2},
-		{name: "thousands of MX without an address", answer: many, want: -2, asked: 1 + 4*5*2},
-		{name: "thousands of MX whose hosts fail", answer: both(many, func(q dnsmessage.Question, m *dnsmessage.Message) {
-			if q.Type != dnsmessage.TypeMX {
-				m.RCode = dnsmessage.RCodeServerFailure
+		}, want: "4.4.3", text: "time-out", asks: 2, took: 10 * time.Second},
+		{name: "an endless stream without an end of a message", raw: func(conn net.Conn, q dnsmessage.Message) {
+			conn.Write([]byte{0xff, 0xff})
+			for block := make([]byte, 1000); ; {
+				time.Sleep(time.Second)
+				if _, err := conn.Write(block); err != nil {
+					return
+				}
 			}
-		}), want: -1, asked: 1 + 4*5*2*2},
-		{name: "thousands of MX, the same host", answer: both(mx(3000, func(int) dnsmessage.Name { return name("mx.example.") }), addrs(1)), want: 5, asked: 1 + 5*2},
-		{name: "thousands of addresses", answer: both(one, addrs(2300)), want: 1, asked: 3},
-		{name: "thousands of addresses of many hosts", answer: both(many, addrs(2300)), want: 5, asked: 1 + 5*2},
-		{name: "MX names of 255 octets", answer: both(mx(200, func(i int) dnsmessage.Name {
-			return dnsmessage.MustNewName(fmt.Sprintf("%03d", i) + longest.String()[3:])
-		}), addrs(1)), want: 5, asked: 1 + 5*2},
-		{name: "alias to itself", answer: alias(func(s string) dnsmessage.Name { return dnsmessage.MustNewName(s) }), want: -1, asked: 9},
-		{name: "aliases in a circle", answer: alias(func(s string) dnsmessage.Name {
-			if s == "a.example." {
-				return name("b.example.")
+		}, want: "4.4.3", text: "time-out", asks: 2, took: 10 * time.Second},
+		{name: "aliases without end, each late", raw: func(conn net.Conn, q dnsmessage.Message) {
+			time.Sleep(4 * time.Second)
+			conn.Write(framed(answered(q, 1, func(int) []byte { return owned(dnsmessage.TypeCNAME, "\x01a\xc0\x0c") })))
+		}, want: "4.4.3", text: "chain", asks: 9, took: 36 * time.Second},
+		{name: "twenty hosts with aliases without end, each late", raw: func(conn net.Conn, q dnsmessage.Message) {
+			time.Sleep(4 * time.Second)
+			if kind(q) == dnsmessage.TypeMX {
+				conn.Write(framed(answered(q, 20, func(i int) []byte { return owned(dnsmessage.TypeMX, "\x00\x0a\x01"+string(rune('a'+i))+"\xc0\x0c") })))
+				return
 			}
-			return name("a.example.")
-		}), want: -1, asked: 9},
-		{name: "aliases without end", answer: alias(func(s string) dnsmessage.Name { return name("a%d.example.", len(s)+time.Now().Nanosecond()) }), want: -1, asked: 9},
-		{name: "aliases that grow", answer: alias(func(s string) dnsmessage.Name { return name("a.%s", s) }), want: -1, asked: 9},
-		{name: "aliases of the host without end", answer: both(one, func(q dnsmessage.Question, m *dnsmessage.Message) {
-			if q.Type != dnsmessage.TypeMX {
-				alias(func(s string) dnsmessage.Name { return name("a.%s", s) })(q, m)
-			}
-		}), want: -1, asked: 1 + 2*9},
-		{name: "truncated for ever", answer: both(one, header(func(m *dnsmessage.Message) { m.Truncated = true })), want: -1, asked: 40},
-		{name: "truncated and empty for ever", answer: header(func(m *dnsmessage.Message) { m.Truncated = true }), want: -1, asked: 4},
-		{name: "wrong ID", answer: both(one, header(func(m *dnsmessage.Message) { m.ID++ })), want: -1, asked: 2},
-		{name: "a question and no answer", answer: both(one, header(func(m *dnsmessage.Message) { m.Response = false })), want: -1, asked: 2},
-		{name: "another question", answer: both(one, header(func(m *dnsmessage.Message) { m.Questions[0].Name = name("other.example.") })), want: -1, asked: 2},
-		{name: "no question", answer: both(one, header(func(m *dnsmessage.Message) { m.Questions = nil })), want: -1, asked: 2},
-		{name: "silent", raw: func(c net.Conn) { io.Copy(io.Discard, c) }, want: -1, asked: 2, took: 10 * time.Second},
-		{name: "drips", raw: drip(time.Second), want: -1, asked: 2, took: 10 * time.Second},
-		{name: "closes", raw: func(net.Conn) {}, want: -1, asked: 2},
-		{name: "a message of no octets", raw: func(c net.Conn) { c.Write([]byte{0, 0}) }, want: -1, asked: 2},
-		{name: "garbage", raw: func(c net.Conn) { c.Write([]byte(strings.Repeat("\xff", 1<<16+1))) }, want: -1, asked: 2},
-		{name: "aliases that come late", answer: alias(func(s string) dnsmessage.Name { time.Sleep(4 * time.Second); return name("a.%s", s) }), want: -1, asked: 9, took: 9 * 4 * time.Second},
+			conn.Write(framed(answered(q, 1, func(int) []byte { return owned(dnsmessage.TypeCNAME, "\x01a\xc0\x0c") })))
+		}, want: "4.4.3", asks: 1 + 10*15, took: lookupTime},
+		{name: "records of other names", raw: func(conn net.Conn, q dnsmessage.Message) {
+			conn.Write(framed(answered(q, 1, func(int) []byte {
+				rr := owned(dnsmessage.TypeMX, "\x00\x0a\xc0\x0c")
+				return append([]byte("\x05other\x07example\x00"), rr[2:]...)
+			})))
+		}, want: "5.4.4", asks: 3},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				n := sendertest.NewNetwork()
-				defer n.Close()
-				l, err := n.Listen(netip.MustParseAddrPort("192.0.2.53:53"))
-				if err != nil {
-					t.Fatal(err)
-				}
-				var asked atomic.Int64
-				go c.answer.serve(l, &asked, c.raw)
-				r, err := New(Config{Servers: []string{"192.0.2.53:53"}, Dial: n.DialContext})
-				if err != nil {
-					t.Fatal(err)
-				}
-				began := time.Now()
-				dest, err := r.Resolve(t.Context(), "example")
-				if took := time.Since(began); took > c.took {
-					t.Errorf("took %v", took)
-				}
-				if got := asked.Load(); got > c.asked {
-					t.Errorf("%d questions", got)
-				}
-				var re *Error
-				switch {
-				case c.want >= 0:
-					if err != nil || len(dest.Hosts) != c.want {
-						t.Errorf("%d hosts, %v", len(dest.Hosts), err)
+				w := newWorld(t, Config{})
+				w.mx("good.example", 10, "mx.good.example", four1)
+				raw := &rawDNS{answer: c.raw}
+				r, asked := w.r, func() int { return len(w.dns.Log()) }
+				if c.raw != nil {
+					raw.start(t, w.network)
+					var err error
+					if r, err = New(Config{Servers: []string{rawAddr.String()}, Dial: w.network.DialContext}); err != nil {
+						t.Fatal(err)
 					}
-				case !errors.As(err, &re) || re.Temporary != (c.want == -1):
-					t.Errorf("%v", err)
-				case re.Temporary == (re.Reply.Status.Class == 5) || len(re.Reply.String()) > 1000 || re.Reply.Stage != bounce.StageResolve:
-					t.Errorf("%+v", re.Reply)
+					asked = func() int { return int(raw.asked.Load()) }
+				} else {
+					c.zone(w)
 				}
-				if len(dest.MX) > 100 {
-					t.Errorf("%d MX", len(dest.MX))
-				}
-				for _, h := range dest.Hosts {
-					if len(h.Addrs) > maxAddrs {
-						t.Errorf("%d addresses of %s", len(h.Addrs), h.Name)
+				var before, after runtime.MemStats
+				runtime.ReadMemStats(&before)
+				start := time.Now()
+				done := make(chan struct{})
+				var d Destination
+				var err error
+				go func() {
+					defer close(done)
+					d, err = r.Resolve(t.Context(), domain)
+				}()
+				if c.raw == nil { // others are answered meanwhile, at once
+					good := time.Now()
+					if d, err := w.r.Resolve(t.Context(), "good.example"); err != nil || len(d.Hosts) != 1 || time.Since(good) > 0 {
+						t.Errorf("the good domain: %v, %v after %v", d, err, time.Since(good))
 					}
 				}
-				before := asked.Load()
-				if _, again := r.Resolve(t.Context(), "example"); (again == nil) != (err == nil) || asked.Load() != before {
-					t.Errorf("not remembered: %v", again)
+				<-done
+				took := time.Since(start)
+				runtime.ReadMemStats(&after)
+				asks := asked()
+				if c.raw == nil {
+					asks -= 3
 				}
-				l.Close()
-				time.Sleep(10 * time.Second)
-				if n := n.OpenConns(); n != 0 {
-					t.Errorf("%d connections are left", n)
+				if took > c.took || asks > c.asks {
+					t.Errorf("after %v and %d questions, want at most %v and %d", took, asks, c.took, c.asks)
 				}
+				if used := after.TotalAlloc - before.TotalAlloc; used > 64<<20 {
+					t.Errorf("%d octets of memory were used", used)
+				}
+				if c.want == "" {
+					if err != nil || len(d.Hosts) != c.n || len(d.MX) > maxNames {
+						t.Fatalf("%d hosts, %d names, %v", len(d.Hosts), len(d.MX), err)
+					}
+					for _, h := range d.Hosts {
+						if len(h.Addrs) > 200 {
+							t.Errorf("%d addresses", len(h.Addrs))
+						}
+					}
+				} else {
+					var e *Error
+					if !errors.As(err, &e) || e.Reply.Status.String() != c.want || e.Temporary != (c.want[0] == '4') || !e.Reply.Local {
+						t.Fatalf("got %v, want %s", err, c.want)
+					}
+					if text := e.Reply.String(); !strings.Contains(text, c.text) || len(text) > 500 {
+						t.Errorf("the text is %q", text)
+					}
+				}
+				// And not again at once.
+				before2 := asked()
+				for range 100 {
+					r.Resolve(t.Context(), domain)
+				}
+				if n := asked() - before2; n > 0 {
+					t.Errorf("asked %d times more", n)
+				}
+				w.network.Close()
+				time.Sleep(time.Hour) // what sleeps finds it closed
 			})
 		})
 	}

@@ -14,12 +14,16 @@ import (
 	"github.com/reputemail/repute/internal/keyed"
 )
 
-// maxBatches bounds how many hosts without addresses are looked at in the search for MaxHosts good ones.
-const maxBatches = 4
-
-// maxAddrs is how many addresses of a host are kept, half of them of each family: more than anybody tries, and no more than CacheSize destinations of a
-// stranger's making may fill memory with.
-const maxAddrs = 32
+// The bounds of a look-up, whatever the answers are.
+const (
+	// maxBatches bounds how many hosts without addresses are looked at in the search for MaxHosts good ones.
+	maxBatches = 4
+	// maxNames is how many names of mail exchangers a Destination has.
+	maxNames = 32
+	// lookupTime is how long it all takes: a chain of aliases whose every link comes late, twenty hosts whose name servers
+	// are silent. Where servers may take longer for two questions, those are waited for.
+	lookupTime = time.Minute
+)
 
 // Resolver finds the mail exchangers of domains and the addresses of hosts. It is safe for concurrent use. It has nothing to close.
 type Resolver struct {
@@ -29,6 +33,7 @@ type Resolver struct {
 
 	dests   *keyed.Map[string, answer[Destination]]
 	hosts   *keyed.Map[string, answer[[]netip.Addr]]
+	within  time.Duration // lookupTime
 	domains flights[answer[Destination]]
 	names   flights[answer[[]netip.Addr]]
 }
@@ -52,8 +57,8 @@ func New(cfg Config) (*Resolver, error) {
 		return nil, fmt.Errorf("route: %w", err)
 	}
 	r := &Resolver{
-		cfg:   cfg,
-		dns:   client,
+		cfg: cfg,
+		dns: client, within: max(lookupTime, 2*client.Longest()),
 		dests: keyed.New(keyed.Config[string, answer[Destination]]{Max: cfg.CacheSize}),
 		hosts: keyed.New(keyed.Config[string, answer[[]netip.Addr]]{Max: cfg.CacheSize}),
 	}
@@ -83,7 +88,9 @@ func (r *Resolver) Resolve(ctx context.Context, domain string) (Destination, err
 	if !ok || !now.Before(a.expires) {
 		var err error
 		a, err = r.domains.do(ctx, name, func(ctx context.Context) answer[Destination] {
-			dest, ttl, failed := r.lookup(ctx, name)
+			within, cancel := context.WithTimeout(ctx, r.within)
+			defer cancel()
+			dest, ttl, failed := r.lookup(within, name)
 			a := answer[Destination]{value: dest, err: failed, expires: r.expires(ttl, failed)}
 			a.value.Expires = a.expires
 			if ctx.Err() == nil {
@@ -124,7 +131,9 @@ func (r *Resolver) Addrs(ctx context.Context, host string) ([]netip.Addr, error)
 	if !ok || !now.Before(a.expires) {
 		var err error
 		a, err = r.names.do(ctx, name, func(ctx context.Context) answer[[]netip.Addr] {
-			list, ttl, err := r.dns.Addrs(ctx, name, r.family)
+			within, cancel := context.WithTimeout(ctx, r.within)
+			defer cancel()
+			list, ttl, err := r.dns.Addrs(within, name, r.family)
 			a := answer[[]netip.Addr]{value: r.order(list, true)}
 			switch {
 			case dnsx.KindOf(err) == dnsx.Temporary:
@@ -200,7 +209,9 @@ func (r *Resolver) lookup(ctx context.Context, domain string) (Destination, time
 		return dest, ttl, permanent(domain, nullMX())
 	}
 	for _, mx := range mxs {
-		dest.MX = append(dest.MX, mx.Host)
+		if _, ok := Domain(mx.Host); ok && len(dest.MX) < maxNames {
+			dest.MX = append(dest.MX, mx.Host)
+		}
 	}
 	slices.Sort(dest.MX)
 	dest.MX = slices.Compact(dest.MX)
@@ -223,9 +234,9 @@ func (r *Resolver) lookup(ctx context.Context, domain string) (Destination, time
 				dest.Hosts = append(dest.Hosts, h.host)
 				ttl = min(ttl, h.ttl)
 			case h.other:
-				other = append(other, h.host.Name+": "+r.onlyOther())
+				other = append(other, brief(h.host.Name)+": "+r.onlyOther())
 			default:
-				why = append(why, h.host.Name+": "+h.why)
+				why = append(why, brief(h.host.Name)+": "+h.why)
 			}
 		}
 		mxs = mxs[n:]
@@ -389,14 +400,14 @@ func (r *Resolver) order(list []netip.Addr, relay bool) []netip.Addr {
 	}
 	switch r.cfg.Family {
 	case FamilyIPv4Only:
-		six = nil
+		return four
 	case FamilyIPv6Only:
-		four = nil
+		return six
 	case FamilyIPv6First:
 		four, six = six, four
 	}
-	out := make([]netip.Addr, 0, min(maxAddrs, len(four)+len(six)))
-	for i := range min(maxAddrs/2, max(len(four), len(six))) {
+	out := make([]netip.Addr, 0, len(four)+len(six))
+	for i := range max(len(four), len(six)) {
 		if i < len(four) {
 			out = append(out, four[i])
 		}

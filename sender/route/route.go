@@ -25,8 +25,8 @@ type Destination struct {
 	// Never empty when Resolve returned no error.
 	Hosts []Host
 	// MX are the names of all mail exchangers in the DNS, sorted by name, also of those that are not in Hosts because there are too many or
-	// they have no address: whose domain this is can be told from all of them only. The domain itself for an implicit MX; empty for
-	// an address literal.
+	// they have no address: whose domain this is can be told from all of them only. At most 32, those of the lowest preference. The domain
+	// itself for an implicit MX; empty for an address literal.
 	MX []string
 	// Implicit says that there was no MX record and the domain's own address is used (RFC 5321 section 5.1).
 	Implicit bool
