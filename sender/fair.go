@@ -14,6 +14,7 @@ type fairQueue struct {
 type turn struct {
 	lanes []*lane
 	pass  uint64
+	from  int // where the lane stood that was taken last
 }
 
 // strideUnit is divided by a stream's weight to give its stride.
@@ -79,6 +80,7 @@ func (q *fairQueue) pop(site string) *lane {
 	} else {
 		best.lanes = append(best.lanes[:i], best.lanes[i+1:]...)
 	}
+	best.from = i
 	delete(q.in, l)
 	l.lines--
 	q.pass = best.pass
@@ -100,9 +102,9 @@ func (q *fairQueue) remove(l *lane) {
 // putBack returns the lane that was popped last to its place: it had no turn.
 func (q *fairQueue) putBack(l *lane) {
 	t := q.streams[l.stream.itself()]
-	if n := len(t.lanes) - 1; n > 0 && t.lanes[n] == l {
-		copy(t.lanes[1:], t.lanes[:n])
-		t.lanes[0] = l
+	if n := len(t.lanes) - 1; n > t.from && t.lanes[n] == l {
+		copy(t.lanes[t.from+1:], t.lanes[t.from:n])
+		t.lanes[t.from] = l
 	}
 	t.pass -= min(t.pass, strideUnit/uint64(l.stream.Weight)) // where its rank has changed meanwhile it stands in another queue, and was not served there
 }

@@ -179,3 +179,24 @@ func TestLaneInsertKeepsPriority(t *testing.T) {
 		t.Errorf("order %s", got)
 	}
 }
+
+// TestFairQueuePutsBackInTheMiddle: a lane that was taken for its site, and had no turn, does not get ahead of others for that.
+func TestFairQueuePutsBackInTheMiddle(t *testing.T) {
+	var q fairQueue
+	s := testStream("a", 0, 1)
+	var lanes []*lane
+	for _, site := range []string{"x", "y", "z"} {
+		lanes = append(lanes, &lane{stream: s, dest: &destination{site: site}})
+		q.add(lanes[len(lanes)-1])
+	}
+	if l := q.pop("y"); l != lanes[1] {
+		t.Fatal("the lane of the site should have its turn")
+	}
+	q.add(lanes[1])
+	q.putBack(lanes[1])
+	for i, want := range lanes {
+		if q.pop("") != want {
+			t.Errorf("turn %d is another lane's", i)
+		}
+	}
+}

@@ -44,6 +44,9 @@ type Sender struct {
 	domains       DomainThrottle
 	keeper        ThrottleKeeper
 	forecaster    PacerForecaster
+	rooms         PacerRoom          // nil: the Pacer tells nothing of what is left
+	states        ThrottleForecaster // nil: the Throttle tells nothing
+	census        census
 	ledger        *warmup.Ledger   // ours to close, or nil
 	migrator      *warmup.Migrator // nil without migrations
 	ownList       *suppress.List   // the list, unless the host has brought one
@@ -179,7 +182,7 @@ func New(cfg Config) (*Sender, error) {
 	if err := s.compose(); err != nil {
 		return nil, err
 	}
-	s.dispatch, s.settler, s.holds = newDispatcher(s), newSettler(s), newHolds(s)
+	s.dispatch, s.settler, s.holds, s.census = newDispatcher(s), newSettler(s), newHolds(s), newCensus()
 	return s, nil
 }
 
@@ -242,6 +245,8 @@ func (s *Sender) compose() (err error) {
 	s.pacerObserver, _ = c.Pacer.(PacerObserver)
 	s.preparer, _ = c.Pacer.(PacerPreparer)
 	s.forecaster, _ = c.Pacer.(PacerForecaster)
+	s.rooms, _ = c.Pacer.(PacerRoom)
+	s.states, _ = c.Throttle.(ThrottleForecaster)
 	s.domains, _ = c.Throttle.(DomainThrottle)
 	s.keeper, _ = c.Throttle.(ThrottleKeeper)
 	return nil
@@ -346,9 +351,11 @@ func (s *Sender) Start(ctx context.Context) error {
 			return fmt.Errorf("sender: warm-up ledger: %w", err)
 		}
 		s.ledger, s.pacer, s.pacerObserver, s.preparer, s.forecaster = ledger, ledger, ledger, ledger, ledger
+		s.rooms = ledger
 		if c, ok := s.cfg.Queue.(Clock); ok && s.cfg.WarmupStore == nil {
 			by := sharedLedger{ledger, c}
 			s.pacer, s.pacerObserver, s.preparer, s.forecaster = by, by, by, by
+			s.rooms = by
 		}
 	}
 	if err := s.openMigrator(ctx); err != nil {
@@ -366,6 +373,7 @@ func (s *Sender) Start(ctx context.Context) error {
 	if keeps {
 		s.dispatch.wg.Go(func() { s.keepThrottle(run, s.stop) })
 	}
+	s.dispatch.wg.Go(func() { s.keepCounting(run, s.stop) })
 	if s.migrator != nil {
 		s.dispatch.wg.Go(func() { s.keepMigrating(run, s.stop) })
 	}

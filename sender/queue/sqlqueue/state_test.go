@@ -34,7 +34,11 @@ func TestThrottleStore(t *testing.T) {
 		must(t, store.Update(bg, "key", func([]byte) ([]byte, error) { return []byte("value"), nil }))
 		value, err := q.State(sqlqueue.KindThrottle).Get(bg, "key")
 		must(t, err)
-		if string(value) != "value" || owner != "node-1" {
+		want := "node-1"
+		if db.engine != "postgres" { // a file is one process's, which has the limits for itself
+			want = ""
+		}
+		if string(value) != "value" || owner != want {
 			t.Errorf("%q for %q", value, owner)
 		}
 	})
