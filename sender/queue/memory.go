@@ -240,11 +240,7 @@ func (q *Memory) Lanes(ctx context.Context) ([]LaneStatus, error) {
 	q.reclaim(now)
 	out := make([]LaneStatus, 0, len(q.lanes))
 	for lane, l := range q.lanes {
-		s := LaneStatus{Lane: lane, Waiting: l.waiting.Len() + l.ready.Len(), InFlight: l.inFlight, Oldest: l.ages.items[0].Created}
-		if l.ready.Len() == 0 && l.waiting.Len() > 0 {
-			s.Next = max(0, l.waiting.items[0].Due.Sub(now))
-		}
-		out = append(out, s)
+		out = append(out, l.status(lane, now))
 	}
 	return out, nil
 }

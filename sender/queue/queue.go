@@ -196,6 +196,15 @@ type LaneStatus struct {
 	Oldest time.Time `json:"oldest"`
 }
 
+// LaneBacklog is LaneStatus with more of what the lane holds.
+type LaneBacklog struct {
+	LaneStatus
+	// Due counts the waiting ones that can be claimed now.
+	Due int `json:"due"`
+	// Older counts, for each age that was asked for, the open ones that were accepted longer ago.
+	Older []int `json:"older"`
+}
+
 // LaneDue tells that a lane has something to claim, or will have.
 type LaneDue struct {
 	Lane Lane
