@@ -100,6 +100,9 @@ func (d *dispatcher) workOne(a *attempt) (next *attempt) {
 		d.again(a)
 	}
 	now := time.Now()
+	if len(a.back) == 0 {
+		a.path.speed.ended(now, now.Sub(a.began), len(a.group), a.path.busy.len() > 0)
+	}
 	if !a.sent {
 		d.s.cfg.Throttle.ReleaseAt(now, throttle.Path(a.path.key), throttle.TokenMessage)
 	}

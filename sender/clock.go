@@ -46,6 +46,15 @@ func (s sharedLedger) RoomWithinAt(now time.Time, p warmup.Path, within time.Dur
 	return s.ledger.RoomWithinAt(s.shared(now), p, within)
 }
 
+// RoomAt implements PacerRoom.
+func (s sharedLedger) RoomAt(now time.Time, p warmup.Path) warmup.Room {
+	r := s.ledger.RoomAt(s.shared(now), p)
+	if !r.Until.IsZero() {
+		r.Until = s.clock.OwnTime(r.Until)
+	}
+	return r
+}
+
 // CommitAt implements Pacer.
 func (s sharedLedger) CommitAt(now time.Time, r warmup.Reservation) {
 	s.ledger.CommitAt(s.shared(now), r)

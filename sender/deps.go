@@ -50,6 +50,13 @@ type Backlog interface {
 	Message(ctx context.Context, id string) (*queue.Message, error)
 }
 
+// BacklogCounter is the add-on of a Queue that counts what its lanes hold by age. Without it Stats knows the age of the oldest only, and forecasts take all that waits in a
+// lane with something due for due.
+type BacklogCounter interface {
+	// Backlog is Lanes with more of each lane. older are at most 8 ages, each above 0.
+	Backlog(ctx context.Context, older ...time.Duration) ([]queue.LaneBacklog, error)
+}
+
 // TxQueue is the add-on of a Queue by which EnqueueTx stores mail in a transaction of the host's.
 type TxQueue interface {
 	// PutTx is Put in tx: the message is in the queue once the host commits. queue.ErrDuplicate leaves tx usable.
@@ -151,6 +158,12 @@ type PacerForecaster interface {
 	RoomWithinAt(now time.Time, p warmup.Path, within time.Duration) int
 }
 
+// PacerRoom is the add-on by which a Pacer tells what is left of an allowance, for forecasts.
+type PacerRoom interface {
+	// RoomAt tells how many first attempts the path may carry at a time, now or later, and when there may be more. It takes nothing and must not block.
+	RoomAt(now time.Time, p warmup.Path) warmup.Room
+}
+
 // Throttle decides how fast a path may go. [*throttle.Limiter] is the implementation.
 type Throttle interface {
 	// AcquireAt asks for one token: a connection to hold, or a message to send. It never blocks and takes nothing when
@@ -169,6 +182,12 @@ type DomainThrottle interface {
 	// LimitsDomainAt reports whether a recipient domain has limits of its own over a route now. If so, a TokenConnection and a TokenMessage of
 	// throttle.DomainPath are taken for each transaction, beside those of the path.
 	LimitsDomainAt(now time.Time, route, domain string) bool
+}
+
+// ThrottleForecaster is the add-on by which a Throttle tells where a path stands, for forecasts. Without it they go by its latest decisions.
+type ThrottleForecaster interface {
+	// LookAt takes nothing, does not count as a use of the path, and must not block.
+	LookAt(now time.Time, p throttle.Path) throttle.State
 }
 
 // Providers groups destinations by the operator of their mail exchangers. [*throttle.Table] is the implementation.

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -56,6 +55,10 @@ type dispatcher struct {
 	running          map[*attempt]struct{}
 	down             *keyed.Map[string, downHost]
 	weights          *weigher
+	speeds           *keyed.Map[Path, *speed]
+	known            *keyed.Map[string, *destination] // domains, also those whose lanes are gone
+	counts           int                              // how often the queue was counted
+	foresight        foresight
 	wake             chan struct{} // tells run that an earlier alarm was set
 	claims, resolves chan struct{} // semaphores
 	prepares         chan struct{}
@@ -77,6 +80,8 @@ func newDispatcher(s *Sender) *dispatcher {
 		running: map[*attempt]struct{}{},
 		idle:    list.New(),
 		weights: newWeigher(),
+		speeds:  newSpeeds(),
+		known:   newKnown(),
 		down:    keyed.New(keyed.Config[string, downHost]{Max: maxTrackedHosts, Idle: 24 * time.Hour}),
 		wake:    make(chan struct{}, 1),
 		claims:  make(chan struct{}, maxClaims), resolves: make(chan struct{}, maxResolves),
@@ -165,13 +170,17 @@ func (d *dispatcher) lane(key queue.Lane) *lane {
 // expect notes that the queue holds mail for a lane at t.
 func (d *dispatcher) expect(key queue.Lane, t time.Time) { d.expectRanked(key, minRank, t) }
 
-// expectRanked is expect where the priority of the mail is known.
+// expectRanked is expect for a new delivery, whose priority is known.
 func (d *dispatcher) expectRanked(key queue.Lane, rank int, t time.Time) {
 	d.mu.Lock()
 	defer d.unlock()
-	if l := d.lane(key); rank > l.best {
+	l := d.lane(key)
+	if rank > l.best {
 		l.best = rank
 		d.rerank(l)
+	}
+	if rank > minRank {
+		l.hold(1, d.counts)
 	}
 	d.expectLocked(key, t)
 }
@@ -301,6 +310,7 @@ func (d *dispatcher) claim(l *lane) {
 			d.setEarlier(&l.alarm, l.due)
 			return
 		}
+		l.claimed(&got, d.counts)
 		before := l.due
 		l.due = time.Time{}
 		if l.news == news {
@@ -376,10 +386,7 @@ func (d *dispatcher) resolved(l *lane, now time.Time) bool {
 		return false
 	}
 	if !l.stream.direct {
-		l.dest = &destination{
-			Destination: route.Destination{Domain: l.key.Domain, Expires: now.Add(24 * time.Hour)},
-			provider:    d.s.cfg.Providers.Provider(l.key.Domain, nil),
-		}
+		l.dest = d.relayed(l.key.Domain, now)
 		return true
 	}
 	l.resolving = d.spawn(func() {
@@ -402,10 +409,8 @@ func (d *dispatcher) settleResolve(l *lane, dest route.Destination, err error) {
 		if !dest.Expires.After(now) {
 			dest.Expires = now.Add(destinationTTL)
 		}
-		l.dest = &destination{Destination: dest, provider: d.s.cfg.Providers.Provider(dest.Domain, dest.MX), site: strings.Join(dest.MX, " ")}
-		if l.dest.site == "" {
-			l.dest.site = l.key.Domain // an address literal
-		}
+		l.dest = d.destinationOf(l.key.Domain, dest)
+		d.know(l.key.Domain, l.dest)
 		d.advance(l, 0)
 		return
 	}

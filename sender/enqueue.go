@@ -21,6 +21,9 @@ type Receipt struct {
 	// Duplicate says that this ID was accepted before; Deliveries are those of then, as far as the queue remembers them. EnqueueTx tells of
 	// none: looking for them would take another connection while the transaction holds one.
 	Duplicate bool
+	// Forecast is about when the last of them goes out, as Sender.Forecast tells it, by what is in memory: of a domain that is new to this process the mail hosts are not looked up.
+	// It looks at the domains of the first recipients, 16 at most. Zero for a Duplicate, and where all were refused.
+	Forecast Forecast
 }
 
 // QueuedDelivery is one queued recipient.
@@ -40,7 +43,7 @@ type Refusal struct {
 }
 
 // Enqueue accepts a message: it is checked, the gates are asked, and it is put into the queue. When Enqueue returns nil
-// the queue has it. An error is a *FieldError (nothing wrong with the queue: the message is malformed), ctx's own, or that
+// the queue has it. An error is a *FieldError (nothing wrong with the queue: the message is malformed), a *TooLateError (it would not go out by NotAfter), ctx's own, or that
 // of a gate or the queue; nothing was queued then, unless it is queue.ErrUnknown: Enqueue the message again with the same ID. It may be called before Start.
 func (s *Sender) Enqueue(ctx context.Context, m Message) (Receipt, error) {
 	if !s.enter() {
@@ -48,8 +51,14 @@ func (s *Sender) Enqueue(ctx context.Context, m Message) (Receipt, error) {
 	}
 	defer s.calls.Done()
 	r, put, err := s.prepare(ctx, &m, s.cfg.Suppressions)
-	if err != nil || len(put.Deliveries) == 0 {
-		return r, err
+	if err != nil {
+		if first, ok := s.again(ctx, &m, err); ok {
+			return first, nil
+		}
+		return Receipt{}, err
+	}
+	if len(put.Deliveries) == 0 {
+		return r, nil
 	}
 	direct := s.isRunning() && s.dispatch.takesDirect(put.Deliveries)
 	if direct {
@@ -93,7 +102,7 @@ var ErrNoTx = errors.New("sender: the queue has no transactions")
 // holds up all other writes until it ends: do not call Enqueue or Send within it. A message whose ID was accepted before leaves the transaction as it is, and gives a receipt that says Duplicate.
 // So a host that may have to repeat a transaction gives the message the same ID each time, made of its order's number, say; the queue
 // remembers IDs for as long as it keeps settled mail. The message is noticed within a second after the commit, by this Sender or another one on the same queue, and its EventAccepted comes then. What gates
-// refuse is told at once. A Gate that uses the same database needs a connection of its own while the transaction has one: see that the pool has enough. Errors are those of Enqueue, and ErrNoTx.
+// refuse is told at once. A message that would come too late for its NotAfter is refused also if it was accepted before under its ID. A Gate that uses the same database needs a connection of its own while the transaction has one: see that the pool has enough. Errors are those of Enqueue, and ErrNoTx.
 func (s *Sender) EnqueueTx(ctx context.Context, tx *sql.Tx, m Message) (Receipt, error) {
 	q, ok := s.cfg.Queue.(TxQueue)
 	if !ok {
@@ -141,7 +150,10 @@ func (s *Sender) prepare(ctx context.Context, m *Message, list Suppressions) (Re
 			return Receipt{}, queue.Put{}, err
 		}
 	}
-	put := queue.Put{ExpireAfter: st.ExpireAfter}
+	put := queue.Put{}
+	if put.ExpireAfter, err = m.life(st, time.Now()); err != nil {
+		return Receipt{}, put, err
+	}
 	for _, to := range l.to {
 		address := to.String()
 		a, err := s.admitBy(ctx, list, st, address)
@@ -170,6 +182,9 @@ func (s *Sender) prepare(ctx context.Context, m *Message, list Suppressions) (Re
 	}
 	if m.From != "" {
 		put.Message.From = l.from.String()
+	}
+	if r.Forecast, err = s.foresee(m, put.Deliveries); err != nil {
+		return Receipt{}, put, err
 	}
 	return r, put, nil
 }

@@ -107,10 +107,12 @@ func (d *dispatcher) hear(n queue.News) {
 	d.mu.Lock()
 	defer d.unlock()
 	for i := range n.Accepted {
-		if l := d.lane(n.Accepted[i].Lane); n.Accepted[i].Priority > l.best {
+		l := d.lane(n.Accepted[i].Lane)
+		if n.Accepted[i].Priority > l.best {
 			l.best = n.Accepted[i].Priority
 			d.rerank(l)
 		}
+		l.hold(1, d.counts)
 		d.expectLocked(n.Accepted[i].Lane, now)
 	}
 	for _, l := range n.Lanes {
@@ -137,6 +139,7 @@ func (d *dispatcher) tidy(ctx context.Context) {
 			case del.Due.Sub(now) < leaseFor/3:
 				batch = append(batch, release(&del))
 				l.best = max(l.best, del.Priority)
+				l.hold(1, d.counts)
 			default:
 				keep = append(keep, del)
 			}

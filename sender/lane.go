@@ -26,6 +26,9 @@ type lane struct {
 	due      time.Time        // when the queue has more for this lane; zero: nothing that we know of
 	news     int              // how often something was expected: a claim under way may not have seen the latest
 	inFlight int              // groups being attempted
+	queued   int              // about how many deliveries the queue could give out now (backlog.go)
+	changed  int              // by how much that has changed since the queue was counted for the counted-th time
+	counted  int
 
 	fetching  bool
 	resolving bool

@@ -36,6 +36,10 @@ type Message struct {
 	// WarmOnly forbids routes whose path is being warmed up: the message goes over those that are warm, or waits until one is. For what must not
 	// depend on a young reputation, such as a password reset. Defaults to false.
 	WarmOnly bool
+	// NotAfter is until when it is of use, such as a password reset for an hour. Where it would not go out by then for all that is known, Enqueue refuses it with a *TooLateError and
+	// stores nothing; what is not known is no reason to. Once accepted it expires at NotAfter. At least a second from now, and not later than the stream's mail
+	// expires. Defaults to none: the stream's ExpireAfter.
+	NotAfter time.Time
 }
 
 // FieldError says what is wrong with a Message, and which rule says so. Nothing was queued.

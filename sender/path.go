@@ -40,9 +40,10 @@ type path struct {
 
 	turn   *lane // whose turn in cold is kept, while it claims what to send
 	kept   int   // deliveries that wait for its warm-up allowance while others overflow
-	full   bool  // the latest try found no room for anybody
-	scarce Wait  // the latest refusal for want of warm-up allowance
-	closed Wait  // the back-off that was told of as an event
+	speed  *speed
+	full   bool // the latest try found no room for anybody
+	scarce Wait // the latest refusal for want of warm-up allowance
+	closed Wait // the back-off that was told of as an event
 }
 
 // tokenHold is how long a lane waits for room that no release or refill was promised for.
@@ -61,6 +62,7 @@ func (d *dispatcher) path(key Path, r *routeInfo) *path {
 		p.alarm.ring = func(time.Time) { d.serve(p, "") }
 		p.coldAt.ring = func(now time.Time) { d.serveCold(p) }
 		p.busy.ranked, p.cold.ranked = r.warming, true
+		p.speed = d.speeds.GetOrCreate(time.Now(), key, func() *speed { return &speed{} })
 		d.paths[key] = p
 		// The limits are needed before the first connection: how many recipients a transaction may have.
 		now := time.Now()

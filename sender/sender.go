@@ -42,6 +42,9 @@ type Sender struct {
 	preparer      PacerPreparer
 	domains       DomainThrottle
 	forecaster    PacerForecaster
+	rooms         PacerRoom          // nil: the Pacer tells nothing of what is left
+	states        ThrottleForecaster // nil: the Throttle tells nothing
+	census        census
 	ledger        *warmup.Ledger   // ours to close, or nil
 	migrator      *warmup.Migrator // nil without migrations
 	ownList       *suppress.List   // the list, unless the host has brought one
@@ -170,7 +173,7 @@ func New(cfg Config) (*Sender, error) {
 	if err := s.compose(); err != nil {
 		return nil, err
 	}
-	s.dispatch, s.settler = newDispatcher(s), newSettler(s)
+	s.dispatch, s.settler, s.census = newDispatcher(s), newSettler(s), newCensus()
 	return s, nil
 }
 
@@ -233,6 +236,8 @@ func (s *Sender) compose() (err error) {
 	s.pacerObserver, _ = c.Pacer.(PacerObserver)
 	s.preparer, _ = c.Pacer.(PacerPreparer)
 	s.forecaster, _ = c.Pacer.(PacerForecaster)
+	s.rooms, _ = c.Pacer.(PacerRoom)
+	s.states, _ = c.Throttle.(ThrottleForecaster)
 	s.domains, _ = c.Throttle.(DomainThrottle)
 	return nil
 }
@@ -326,9 +331,11 @@ func (s *Sender) Start(ctx context.Context) error {
 			return fmt.Errorf("sender: warm-up ledger: %w", err)
 		}
 		s.ledger, s.pacer, s.pacerObserver, s.preparer, s.forecaster = ledger, ledger, ledger, ledger, ledger
+		s.rooms = ledger
 		if c, ok := s.cfg.Queue.(Clock); ok && s.cfg.WarmupStore == nil {
 			by := sharedLedger{ledger, c}
 			s.pacer, s.pacerObserver, s.preparer, s.forecaster = by, by, by, by
+			s.rooms = by
 		}
 	}
 	if err := s.openMigrator(ctx); err != nil {
@@ -341,6 +348,7 @@ func (s *Sender) Start(ctx context.Context) error {
 	s.dispatch.wg.Add(2)
 	go s.dispatch.run(s.stop)
 	go s.dispatch.keepHouse(s.stop)
+	s.dispatch.wg.Go(func() { s.keepCounting(run, s.stop) })
 	if s.migrator != nil {
 		s.dispatch.wg.Go(func() { s.keepMigrating(run, s.stop) })
 	}

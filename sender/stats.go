@@ -91,6 +91,10 @@ type Stats struct {
 	// attempt, domain without mail) stand under the empty route.
 	Streams []StreamStats `json:"streams"`
 	Paths   []PathStats   `json:"paths"`
+	// Backlog is what waits, by stream and then provider.
+	Backlog []BacklogStats `json:"backlog"`
+	// Counted is when what waits and is in flight was counted.
+	Counted time.Time `json:"counted"`
 	// Connections is how many are open now.
 	Connections int `json:"connections"`
 }
@@ -144,20 +148,27 @@ func (s *stats) waited(p Path, why WaitReason) {
 	s.path(p).Waits[why]++
 }
 
-// Stats returns a snapshot. The counts of the queue are read from it; an error is the queue's or ctx's.
+// Stats returns a snapshot. It may be asked for every few seconds: what the queue holds is counted there, which takes the longer the more that is, and then all who ask share the
+// count for 50 times as long as it took, for 5 minutes at most. An error is the queue's or ctx's.
 func (s *Sender) Stats(ctx context.Context) (Stats, error) {
-	lanes, err := s.cfg.Queue.Lanes(ctx)
+	lanes, counted, err := s.count(ctx)
 	if err != nil {
 		return Stats{}, err
 	}
-	var out Stats
+	out := Stats{Counted: counted}
 	s.dispatch.mu.Lock()
 	out.Connections = s.dispatch.conns
 	inLine := map[string]int{} // leased to us, and not yet attempted
+	inLanes, providers := make(map[queue.Lane]int, len(s.dispatch.lanes)), make(map[queue.Lane]string, len(s.dispatch.lanes))
 	for key, l := range s.dispatch.lanes {
 		inLine[key.Stream] += len(l.buf)
+		inLanes[key] = len(l.buf)
+		if l.dest != nil {
+			providers[key] = l.dest.provider
+		}
 	}
 	s.dispatch.mu.Unlock()
+	out.Backlog = s.backlogStats(lanes, inLanes, providers)
 	s.stats.mu.Lock()
 	defer s.stats.mu.Unlock()
 	index := map[string]int{}

@@ -3,9 +3,11 @@ package queuetest
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
+	"github.com/reputemail/repute/sender"
 	"github.com/reputemail/repute/sender/queue"
 )
 
@@ -171,4 +173,50 @@ func (s *suite) cancelled() {
 	if got := s.state(d.ID); got.State != queue.InFlight {
 		s.Errorf("state %s", got.State)
 	}
+}
+
+// backlog counts what is due and what is old. A queue that is no sender.BacklogCounter need not.
+func (s *suite) backlog() {
+	q, ok := s.q.(sender.BacklogCounter)
+	if !ok {
+		return
+	}
+	ages := []time.Duration{time.Second, 5 * time.Second}
+	look := func(what string, want queue.LaneBacklog) {
+		s.Helper()
+		got, err := q.Backlog(s.ctx, ages...)
+		s.must(err)
+		status, err := s.q.Lanes(s.ctx)
+		s.must(err)
+		if len(got) != len(status) {
+			s.Fatalf("%s: %d lanes, of %d", what, len(got), len(status))
+		}
+		for i := range got {
+			for _, other := range status {
+				if b := got[i].LaneStatus; b.Lane == other.Lane && (b.Waiting != other.Waiting || b.InFlight != other.InFlight || !b.Oldest.Equal(other.Oldest) || (b.Next == 0) != (other.Next == 0)) {
+					s.Errorf("%s: %+v, as a lane %+v", what, b, other)
+				}
+			}
+			if b := got[i]; b.Lane == lane && (b.Waiting != want.Waiting || b.InFlight != want.InFlight || b.Due != want.Due || !slices.Equal(b.Older, want.Older)) {
+				s.Errorf("%s: %+v, want %+v", what, b, want)
+			}
+		}
+	}
+	is := func(waiting, due, inFlight int, older ...int) queue.LaneBacklog {
+		return queue.LaneBacklog{LaneStatus: queue.LaneStatus{Waiting: waiting, InFlight: inFlight}, Due: due, Older: older}
+	}
+	look("empty", is(0, 0, 0))
+	s.put(2, nil)
+	s.put(1, func(p *queue.Put) { p.Deliveries[0].Lane.Domain = "example.net" })
+	look("new", is(2, 2, 0, 0, 0))
+	time.Sleep(2 * time.Second)
+	s.put(1, nil)
+	look("one younger", is(3, 3, 0, 2, 0))
+	d := s.claim(lane, 2).Deliveries
+	look("claimed", is(1, 1, 2, 2, 0))
+	s.settle(0, queue.Settlement{ID: d[0].ID, Lease: d[0].Lease, State: queue.Waiting, After: 3 * time.Second, Began: true},
+		queue.Settlement{ID: d[1].ID, Lease: d[1].Lease, State: queue.Delivered, Began: true})
+	look("one to be tried again", is(2, 1, 0, 1, 0))
+	time.Sleep(4 * time.Second)
+	look("that is due", is(2, 2, 0, 2, 1))
 }

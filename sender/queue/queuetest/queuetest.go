@@ -64,6 +64,7 @@ var cases = []struct {
 	{"a retry keeps its place by age", (*suite).retryOrder},
 	{"what cannot be stored is refused", (*suite).invalid},
 	{"lanes are apart", (*suite).lanes},
+	{"the backlog is counted by age", (*suite).backlog},
 	{"a lease runs out", (*suite).leaseRunsOut},
 	{"a lease is renewed", (*suite).renewed},
 	{"a lost lease settles nothing", (*suite).lostLease},

@@ -1,0 +1,359 @@
+package sender_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/reputemail/repute/bounce"
+	"github.com/reputemail/repute/sender"
+	"github.com/reputemail/repute/sender/sendertest"
+	"github.com/reputemail/repute/throttle"
+	"github.com/reputemail/repute/warmup"
+)
+
+// probe enqueues one message and tells what was forecast, when it was first tried, and when it was enqueued. It waits for that.
+func (w *world) probe(s *sender.Sender, m sender.Message, atMost time.Duration) (f sender.Forecast, tried time.Time, now time.Time) {
+	w.t.Helper()
+	now = time.Now()
+	r, err := s.Enqueue(context.Background(), m)
+	w.must(err)
+	id, seen := r.Deliveries[0].ID, 0
+	for end := now.Add(atMost); tried.IsZero(); time.Sleep(200 * time.Millisecond) {
+		if time.Now().After(end) {
+			w.t.Fatalf("not tried within %v; forecast: %+v", atMost, r.Forecast)
+		}
+		w.mu.Lock()
+		for ; seen < len(w.events); seen++ {
+			if e := w.events[seen]; e.DeliveryID == id && e.Attempt == 1 {
+				tried = e.Time
+			}
+		}
+		w.mu.Unlock()
+	}
+	return r.Forecast, tried, now
+}
+
+// near fails unless a forecast is within a share, or some time, of what came true.
+func near(t testing.TB, what string, f sender.Forecast, tried, now time.Time, share float64, slack time.Duration) {
+	t.Helper()
+	told, took := f.At.Sub(now), tried.Sub(now)
+	off := (told - took).Abs()
+	t.Logf("%s: forecast %v (%s, %d ahead, %.3g/s, over %s, %v), was %v: off by %.1f %%", what, told, f.Basis, f.Ahead, f.Rate, f.Path, f.Waits, took, 100*off.Seconds()/max(took.Seconds(), 0.001))
+	if off > slack && off.Seconds() > share*took.Seconds() {
+		t.Errorf("%s: forecast %v, was %v", what, told, took)
+	}
+	if f.Earliest.After(tried) {
+		t.Errorf("%s: tried %v before the earliest time", what, f.Earliest.Sub(tried))
+	}
+}
+
+func TestForecastBehindARate(t *testing.T) {
+	for _, spread := range []int{1, 40} { // destinations of one provider
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t)
+			domains := []string{}
+			for i := range spread {
+				domains = append(domains, fmt.Sprintf("d%d.example", i))
+				w.mx(domains[i], sendertest.ServerConfig{})
+			}
+			cfg := w.config()
+			cfg.Providers = oneProvider{}
+			cfg.Limits = map[string]throttle.Limits{"all": {Connections: 5, MessageRate: throttle.Rate{N: 1, Per: time.Second}}}
+			s := w.start(cfg)
+			for i := range 2000 {
+				w.enqueue(s, fmt.Sprintf("u%d@%s", i, domains[i%spread]))
+			}
+			f, tried, now := w.probe(s, note("last@d0.example"), time.Hour)
+			near(t, fmt.Sprintf("%d domains, at once", spread), f, tried, now, 0.1, 0)
+			for i := range 500 {
+				w.enqueue(s, fmt.Sprintf("v%d@%s", i, domains[i%spread]))
+			}
+			time.Sleep(100 * time.Second)
+			f, tried, now = w.probe(s, note("later@d0.example"), time.Hour)
+			near(t, fmt.Sprintf("%d domains, under way", spread), f, tried, now, 0.1, 0)
+			if f.Basis == sender.BasisUnknown || f.Provider != "all" || len(f.Waits) == 0 || f.Waits[0].Reason != sender.WaitRate {
+				t.Errorf("%+v", f)
+			}
+		})
+	}
+}
+
+func TestForecastOfAnIdleSystemIsNow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.mx("example.com", sendertest.ServerConfig{})
+		s := w.start(w.config())
+		now := time.Now()
+		f, err := s.Forecast(context.Background(), "", "Example.COM")
+		w.must(err)
+		if !f.At.Equal(now) || f.Basis != sender.BasisClear || f.Path != (sender.Path{Route: "direct", Provider: "example.com"}) || len(f.Waits) > 0 || f.Ahead != 0 {
+			t.Errorf("%+v", f)
+		}
+		f, tried, now := w.probe(s, note("a@example.com"), time.Minute)
+		near(t, "idle", f, tried, now, 0, 100*time.Millisecond)
+		if f.Basis != sender.BasisClear {
+			t.Errorf("%+v", f)
+		}
+	})
+}
+
+func TestForecastOfAStoppedPath(t *testing.T) {
+	for _, n := range []int{0, 300} { // that wait already
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t)
+			slow := true
+			w.mx("example.com", sendertest.ServerConfig{Script: sendertest.Script{OnMail: func(_ *sendertest.Session, from string) *sendertest.Answer {
+				if slow {
+					slow = false
+					return sendertest.Say("421 4.7.28 [198.51.100.1] An unusual rate of mail is coming from your IP address. - gsmtp")
+				}
+				return nil
+			}}})
+			cfg := w.config()
+			cfg.Limits = map[string]throttle.Limits{"example.com": {Connections: 5, MessageRate: throttle.Rate{N: 1, Per: time.Second}}}
+			s := w.start(cfg)
+			w.enqueue(s, "first@example.com")
+			time.Sleep(time.Minute)
+			w.enqueue(s, users(n, "example.com")...)
+			f, tried, now := w.probe(s, note("last@example.com"), time.Hour)
+			near(t, fmt.Sprintf("stopped, %d wait", n), f, tried, now, 0.1, time.Second)
+			if f.Waits[0].Reason != sender.WaitBackoff || f.Earliest.Sub(now) < 8*time.Minute || f.Basis != sender.BasisLimits {
+				t.Errorf("%+v", f)
+			}
+		})
+	}
+}
+
+// TestForecastOfASlowedPath: the receiver stops a path that was busy; it comes back at half its speed and rises.
+func TestForecastOfASlowedPath(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		n := 0
+		w.mx("example.com", sendertest.ServerConfig{Script: sendertest.Script{OnMail: func(_ *sendertest.Session, from string) *sendertest.Answer {
+			if n++; n == 400 {
+				return sendertest.Say("421 4.7.28 [198.51.100.1] An unusual rate of mail is coming from your IP address. - gsmtp")
+			}
+			return nil
+		}}})
+		cfg := w.config()
+		cfg.Limits = map[string]throttle.Limits{"example.com": {Connections: 5, MessageRate: throttle.Rate{N: 1, Per: time.Second}}}
+		s := w.start(cfg)
+		w.enqueue(s, users(1500, "example.com")...)
+		time.Sleep(500 * time.Second)
+		f, tried, now := w.probe(s, note("last@example.com"), 5*time.Hour)
+		near(t, "slowed", f, tried, now, 0.1, 0)
+	})
+}
+
+func TestForecastOfAColdRoute(t *testing.T) {
+	plan := warmup.Plan{Stages: []warmup.Stage{{Day: 20, Hour: 10, Minute: 10}, {Day: 30, Hour: 15, Minute: 15}}}
+	for _, overflow := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t)
+			w.mx("example.com", sendertest.ServerConfig{})
+			s := w.start(w.coldAndWarm(plan, overflow))
+			w.enqueue(s, users(10, "example.com")...)
+			time.Sleep(time.Minute)
+			f, tried, now := w.probe(s, note("last@example.com"), 48*time.Hour)
+			near(t, fmt.Sprintf("overflow %t", overflow), f, tried, now, 0.1, time.Second)
+			if f.Overflow != overflow || len(f.Waits) == 0 || f.Waits[0].Reason != sender.WaitWarmup {
+				t.Errorf("%+v", f)
+			}
+			if overflow {
+				return
+			}
+			w.enqueue(s, users(10, "example.com")...) // up to 20 a day, in two hours at least
+			f, tried, now = w.probe(s, note("tenth@example.com"), 48*time.Hour)
+			near(t, "behind others", f, tried, now, 0.2, time.Second)
+		})
+	}
+}
+
+func TestForecastOfWeights(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.mx("a.example", sendertest.ServerConfig{})
+		w.mx("b.example", sendertest.ServerConfig{})
+		cfg := w.config()
+		cfg.Providers = oneProvider{}
+		cfg.Limits = map[string]throttle.Limits{"all": {Connections: 5, MessageRate: throttle.Rate{N: 1, Per: time.Second}}}
+		cfg.Streams = []sender.Stream{{Name: "transactional", Weight: 8}, {Name: "campaign"}}
+		s := w.start(cfg)
+		for i := range 2000 {
+			m := note(fmt.Sprintf("u%d@%c.example", i, 'a'+rune(i%2)))
+			m.Stream = "campaign"
+			_, err := s.Enqueue(context.Background(), m)
+			w.must(err)
+		}
+		time.Sleep(time.Minute)
+		f, tried, now := w.probe(s, note("one@a.example"), time.Hour)
+		near(t, "one of weight 8", f, tried, now, 0.1, 2*time.Second)
+		w.enqueue(s, users(400, "a.example")...)
+		f, tried, now = w.probe(s, note("last@a.example"), time.Hour)
+		near(t, "400 of weight 8", f, tried, now, 0.1, 0)
+		m := note("bulk@b.example")
+		m.Stream = "campaign"
+		w.enqueue(s, users(200, "a.example")...)
+		f, tried, now = w.probe(s, m, 2*time.Hour)
+		near(t, "of weight 1", f, tried, now, 0.1, 0)
+	})
+}
+
+func TestForecastOfBusyConnections(t *testing.T) {
+	for _, mc := range []int{0, 20} {
+		synctest.Test(t, func(t *testing.T) {
+			st := newStage(t)
+			st.limits = throttle.Limits{Connections: 5, MessagesPerConnection: mc}
+			st.transact = takes(200 * time.Millisecond)
+			s := st.start(st.config("out"))
+			st.enqueue(s, "", users(3000, "example.com")...)
+			time.Sleep(20 * time.Second)
+			now := time.Now()
+			r := st.enqueue(s, "", "last@example.com")
+			for st.sentTo("last@example.com") == 0 {
+				time.Sleep(50 * time.Millisecond)
+			}
+			near(t, "5 connections", r.Forecast, time.Now().Add(-200*time.Millisecond), now, 0.1, 0)
+			if r.Forecast.Basis != sender.BasisSpeed {
+				t.Errorf("%+v", r.Forecast)
+			}
+		})
+	}
+}
+
+// TestNotAfter: what comes too late is refused, and nothing is stored; what is accepted expires then.
+func TestNotAfter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.mx("example.com", sendertest.ServerConfig{})
+		w.mx("example.net", sendertest.ServerConfig{})
+		cfg := w.config()
+		cfg.Limits = map[string]throttle.Limits{"example.com": {Connections: 5, MessageRate: throttle.Rate{N: 1, Per: time.Second}}}
+		cfg.Streams = []sender.Stream{{Name: "password", ExpireAfter: 4 * time.Hour}}
+		s := w.start(cfg)
+		w.enqueue(s, "first@example.com", "first@example.net")
+		time.Sleep(time.Second)
+		w.enqueue(s, users(1000, "example.com")...)
+		try := func(id string, after time.Duration, to ...string) (sender.Receipt, error) {
+			m := note(to...)
+			m.ID, m.NotAfter = id, time.Now().Add(after)
+			return s.Enqueue(context.Background(), m)
+		}
+		accepted := func() int {
+			st, err := s.Stats(context.Background())
+			w.must(err)
+			return int(st.Streams[0].Accepted)
+		}
+		n := accepted()
+		var late *sender.TooLateError
+		_, err := try("late", 10*time.Minute, "a@example.net", "a@example.com")
+		if !errors.As(err, &late) || late.Forecast.Destination != "example.com" || late.Forecast.Ahead < 900 {
+			t.Errorf("%v", err)
+		}
+		t.Log(err)
+		if accepted() != n {
+			t.Error("something was stored")
+		}
+		if _, err := s.Explain(context.Background(), "late"); err == nil {
+			t.Error("something was stored")
+		}
+		if r, err := try("good", 30*time.Minute, "a@example.com"); err != nil || time.Until(r.Forecast.At) < 15*time.Minute {
+			t.Errorf("%v, %+v", err, r)
+		}
+		x, err := s.Explain(context.Background(), "good")
+		w.must(err)
+		if life := x[0].Expires.Sub(x[0].Created); life != 30*time.Minute {
+			t.Errorf("lives for %v", life)
+		}
+		if _, err := try("new", 2*time.Second, "a@nobody.example"); err != nil { // nothing is known of that
+			t.Errorf("%v", err)
+		}
+		for _, after := range []time.Duration{-time.Minute, 0, 500 * time.Millisecond, 4*time.Hour + time.Second} {
+			var field *sender.FieldError
+			if _, err := try("field", after, "a@example.net"); !errors.As(err, &field) || field.Field != "NotAfter" {
+				t.Errorf("%v: %v", after, err)
+			}
+		}
+		// The same again, when it is late by now: it was accepted.
+		for _, after := range []time.Duration{time.Minute, -time.Hour} {
+			if r, err := try("good", after, "a@example.com"); err != nil || !r.Duplicate || len(r.Deliveries) != 1 {
+				t.Errorf("again: %v, %+v", err, r)
+			}
+		}
+		if _, err := try("soon", time.Minute, "a@example.net"); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestNotAfterEndsALife: what was accepted, and is not out by then, expires.
+func TestNotAfterEndsALife(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		st := newStage(t)
+		st.transact = answers(said(bounce.StageRcpt, 450, "4.2.1 later"))
+		s := st.start(st.config("out"))
+		m, now := note("a@example.com"), time.Now()
+		m.NotAfter = now.Add(40 * time.Minute)
+		r, err := s.Enqueue(context.Background(), m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(45 * time.Minute)
+		ended := st.of(sender.EventExpired)
+		if len(ended) != 1 || ended[0].MessageID != r.MessageID || ended[0].QueueTime > 42*time.Minute {
+			t.Errorf("%+v", ended)
+		}
+	})
+}
+
+func TestForecastRefuses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.must(w.dns.AddA("a.example", nobody))
+		s, err := sender.New(w.config())
+		w.must(err)
+		f, err := s.Forecast(context.Background(), "", "a.example")
+		if err != nil || f.Basis != sender.BasisUnknown || f.Waits[0].Reason != sender.WaitStopped {
+			t.Errorf("%+v, %v", f, err)
+		}
+		w.must(s.Start(context.Background()))
+		defer s.Stop(context.Background())
+		for _, c := range [][3]string{{"nosuch", "a.example", "Stream"}, {"", "", "destination"}, {"", "no dots", "destination"}, {"", "a@", "destination"}} {
+			var field *sender.FieldError
+			if _, err := s.Forecast(context.Background(), c[0], c[1]); !errors.As(err, &field) || field.Field != c[2] {
+				t.Errorf("%v: %v", c, err)
+			}
+		}
+		if f, err := s.Forecast(context.Background(), "", "somebody@a.example"); err != nil || f.Destination != "a.example" || f.Basis != sender.BasisClear {
+			t.Errorf("%+v, %v", f, err)
+		}
+		if _, err := s.Forecast(context.Background(), "", "nosuch.example"); err == nil {
+			t.Error("a domain that does not exist should be an error")
+		}
+	})
+}
+
+// TestForecastLooksAtFew: a message to very many destinations is forecast by its first ones.
+func TestForecastLooksAtFew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		st := newStage(t)
+		s := st.start(st.config("out"))
+		var to []string
+		for i := range 500 {
+			to = append(to, fmt.Sprintf("a@d%d.example", i))
+		}
+		m := note(to...)
+		r, err := s.Enqueue(context.Background(), m)
+		if err != nil || len(r.Deliveries) != 500 || r.Forecast.Basis != sender.BasisUnknown || r.Forecast.Destination == "" {
+			t.Errorf("%v, %+v", err, r.Forecast)
+		}
+		if i := slices.Index(to, "a@"+r.Forecast.Destination); i < 0 || i >= 16 {
+			t.Errorf("looked at %s", r.Forecast.Destination)
+		}
+	})
+}
