@@ -60,8 +60,9 @@ type dispatcher struct {
 	speeds           *keyed.Map[Path, *speed]
 	known            *keyed.Map[string, *destination] // domains, also those whose lanes are gone
 	counts           int                              // how often the queue was counted
-	wake             chan struct{}                    // tells run that an earlier alarm was set
-	claims, resolves chan struct{}                    // semaphores
+	foresight        foresight
+	wake             chan struct{} // tells run that an earlier alarm was set
+	claims, resolves chan struct{} // semaphores
 	prepares         chan struct{}
 	late             []queue.Settlement // offered while stopping
 	holds            *holdSet           // what operators have suspended

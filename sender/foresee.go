@@ -99,7 +99,9 @@ func (l *lane) ahead(priority int) int {
 
 // foresee is the forecast of a delivery with so many before it in its lane. The mutex is held.
 func (d *dispatcher) foresee(st *stream, del *queue.Delivery, now time.Time, own int) Forecast {
-	c := foresight{d: d, l: d.lanes[del.Lane], del: del, now: now, start: now, own: own}
+	c := &d.foresight // the mutex is held, and it is large
+	defer c.forget()
+	c.d, c.l, c.del, c.now, c.start, c.own = d, d.lanes[del.Lane], del, now, now, own
 	c.f = Forecast{Stream: del.Lane.Stream, Destination: del.Lane.Domain, At: now, Earliest: now, Basis: BasisClear, Ahead: own}
 	if d.stopping {
 		c.vague = true
@@ -131,6 +133,12 @@ func (d *dispatcher) foresee(st *stream, del *queue.Delivery, now time.Time, own
 	c.f.Earliest = c.start
 	c.choose()
 	return c.done()
+}
+
+// forget makes it ready for the next one.
+func (c *foresight) forget() {
+	c.l, c.del, c.probe, c.one[0], c.f = nil, nil, lane{}, queue.Delivery{}, Forecast{}
+	c.vague, c.speed = false, false
 }
 
 // destination is where the mail goes, as far as that is known without asking.
@@ -221,7 +229,7 @@ tiers:
 			if len(met) == cap(met) {
 				break tiers
 			}
-			met = met[:len(met)+1]
+			met = append(met, prospect{})
 			p := &met[len(met)-1]
 			p.overflow = tier > 0 && !sticky || slices.Contains(l.stream.pool.overflow, r)
 			c.look(p, r)
