@@ -191,34 +191,42 @@ func TestResetAtALimit(t *testing.T) {
 	})
 }
 
-// TestTooManyRecipients: those above the receiver's limit of recipients go in the next transaction at once, without a try of theirs, and the next ones are of the right size.
+// TestTooManyRecipients: those above the receiver's limit of recipients go in the next transaction at once, without a try of theirs, whatever the receiver's words, and the next ones are of
+// the right size.
 func TestTooManyRecipients(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t)
-		var transactions atomic.Int64
-		mx := w.mx("example.com", sendertest.ServerConfig{Script: sendertest.Script{
-			OnMail: func(*sendertest.Session, string) *sendertest.Answer { transactions.Add(1); return nil },
-			OnRcpt: func(s *sendertest.Session, _ string) *sendertest.Answer {
-				if len(s.To()) >= 10 {
-					return sendertest.Say("452 4.5.3 Too many recipients")
-				}
-				return nil
-			},
-		}})
-		s := w.start(w.config())
-		_, err := s.Enqueue(context.Background(), note(users(100, "example.com")...))
-		w.must(err)
-		time.Sleep(10 * time.Second)
-		if n := reached(mx); n != 100 {
-			t.Errorf("%d recipients were reached at once", n)
-		}
-		if n := len(w.of(sender.EventDeferred)); n != 0 {
-			t.Errorf("%d deferred", n)
-		}
-		if n := transactions.Load(); n > 12 {
-			t.Errorf("%d transactions", n)
-		}
-	})
+	for _, said := range []string{"452 4.5.3 Too many recipients", "452 4.5.3 Too many recipients in this session", "550 5.5.3 Too many recipients", "552 Too many recipients"} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t)
+			var transactions, named atomic.Int64
+			mx := w.mx("example.com", sendertest.ServerConfig{Script: sendertest.Script{
+				OnMail: func(*sendertest.Session, string) *sendertest.Answer { transactions.Add(1); return nil },
+				OnRcpt: func(s *sendertest.Session, _ string) *sendertest.Answer {
+					if named.Add(1); len(s.To()) >= 10 {
+						return sendertest.Say(said)
+					}
+					return nil
+				},
+			}})
+			s := w.start(w.config())
+			for range 5 {
+				_, err := s.Enqueue(context.Background(), note(users(100, "example.com")...))
+				w.must(err)
+			}
+			time.Sleep(10 * time.Second)
+			if n := reached(mx); n != 500 {
+				t.Errorf("%s: %d recipients were reached at once", said, n)
+			}
+			if n := len(w.of(sender.EventDeferred, sender.EventBounced)); n != 0 {
+				t.Errorf("%s: %d deferred or bounced", said, n)
+			}
+			if n := transactions.Load(); n > 60 {
+				t.Errorf("%s: %d transactions", said, n)
+			}
+			if n := named.Load(); n > 1600 { // of each connection the first transaction or two are too large
+				t.Errorf("%s: %d recipients named", said, n)
+			}
+		})
+	}
 }
 
 // TestBlockedOnOneOfThreeRoutes: a provider blocks one of three addresses. There is a warning first, the path is suspended within five blocked messages, its mail goes over

@@ -57,14 +57,14 @@ func (d *dispatcher) judge(a *attempt, results []transport.Result, err error) {
 		v := d.s.cfg.Classifier.Classify(a.dest.provider, reply)
 		record.Verdict = v
 		if s, ok := d.signalOf(a, v, reply); ok {
-			if s.Kind == throttle.SignalTooManyRecipients {
-				if s.Recipients = named; named == 0 { // it is not this transaction's
-					s.Kind = throttle.SignalRateLimited
-				}
+			// RFC 5321 section 4.5.3.1.10: the others go into the next transaction, also when the receiver says so for good.
+			surplus := v.Limit == bounce.LimitRecipients && named > 0 && reply.Stage == bounce.StageRcpt
+			if surplus {
+				s.Kind, s.Recipients, s.domain = throttle.SignalTooManyRecipients, named, false
 			}
 			s.Text = strings.Join(d.s.redact.reply(reply, del.Recipient).Lines, "\n")
 			signals = addSignal(signals, s)
-			if s.Kind == throttle.SignalTooManyRecipients { // RFC 5321 section 4.5.3.1.10: the others go into the next transaction
+			if surplus {
 				a.back = append(a.back, *del)
 				continue
 			}
@@ -212,8 +212,6 @@ func (d *dispatcher) signalOf(a *attempt, v bounce.Verdict, r bounce.Reply) (sig
 			if a.session != nil {
 				s.Messages = a.session.sent - 1
 			}
-		case v.Limit == bounce.LimitRecipients:
-			s.Kind = throttle.SignalTooManyRecipients
 		case greeting && !s.domain:
 			s.Kind = throttle.SignalTooManyConnections
 		}

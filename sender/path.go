@@ -266,7 +266,8 @@ func (d *dispatcher) try(l *lane, r *routeInfo, now time.Time, by over) (obstacl
 		undo()
 		return o, false
 	}
-	if dec := d.token(now, key, throttle.TokenMessage); !dec.OK {
+	dec := d.token(now, key, throttle.TokenMessage)
+	if !dec.OK {
 		undo()
 		if behind {
 			d.spare = sess
@@ -278,6 +279,7 @@ func (d *dispatcher) try(l *lane, r *routeInfo, now time.Time, by over) (obstacl
 		return d.throttled(p, dec, now), false
 	}
 	d.opened(p, now)
+	p.limits = dec.Limits // what was learnt meanwhile holds for sessions that are open, too
 	if sess == nil {
 		r.outlet.probe(now)
 	}
@@ -335,7 +337,7 @@ func (d *dispatcher) throttled(p *path, dec throttle.Decision, now time.Time) ob
 		o.wait.Reason = WaitConnections
 		d.evictIdle(p)
 		d.starve(p, dec.Reason)
-	case throttle.ReasonConnections:
+	case throttle.ReasonConnections, throttle.ReasonShare:
 		o.wait.Reason = WaitConnections
 		d.evictIdle(p) // another site's, or one too many
 	case throttle.ReasonBackoff, throttle.ReasonSuspended:

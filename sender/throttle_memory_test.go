@@ -65,3 +65,25 @@ func TestSendersShareLimits(t *testing.T) {
 		}
 	})
 }
+
+// TestSharedCapStarvesNobody: under a cap that two Senders share, one busy provider does not keep the other from its connections.
+func TestSharedCapStarvesNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		slow := sendertest.Script{OnDot: func(s *sendertest.Session, _ string) *sendertest.Answer { s.Sleep(time.Second); return nil }}
+		w.mx("big.example", sendertest.ServerConfig{Script: slow})
+		small := w.mx("small.example", sendertest.ServerConfig{Script: slow})
+		store := throttle.NewMemoryStore()
+		var s *sender.Sender
+		for _, owner := range []string{"a", "b"} {
+			cfg := w.config()
+			cfg.Routes[0].Cap.Connections = 4
+			cfg.ThrottleStore, cfg.ThrottleOwner = store, owner
+			s = w.start(cfg)
+			w.enqueue(s, users(2000, "big.example")...)
+		}
+		time.Sleep(30 * time.Second)
+		w.enqueue(s, users(20, "small.example")...)
+		w.await(func() bool { return small.Inbox().Len() == 20 }, 3*time.Minute)
+	})
+}

@@ -41,7 +41,7 @@ func (c *capacity) add(by int) {
 }
 
 // take takes a message, or says when there will be one, and gives out a ticket for that time: so paths take turns, and none that comes at the right moment takes from one
-// that waits. A ticket is good for some seconds from its time.
+// that waits. A ticket is good for two minutes from its time, so that tickets of several slow caps meet.
 func (c *capacity) take(now time.Time, ticket *time.Time) (until time.Time, ok bool) {
 	if c == nil || c.rate == (Rate{}) {
 		return time.Time{}, true
@@ -68,7 +68,7 @@ func (c *capacity) take(now time.Time, ticket *time.Time) (until time.Time, ok b
 
 const (
 	// ticketGrace is how long after its time a ticket is good, and maxTicket how far ahead one is given out.
-	ticketGrace = 5 * time.Second
+	ticketGrace = 2 * time.Minute
 	maxTicket   = time.Minute
 )
 

@@ -38,11 +38,18 @@ func (o *observation) react(l *Limiter, key Path) {
 			return
 		}
 		// What is about one recipient domain is kept in a path of its own.
-		o.path = l.path(o.now, DomainPath(key.Route, o.signal.Domain))
+		key = DomainPath(key.Route, o.signal.Domain)
+		o.path = l.path(o.now, key)
 		o.path.clock(o.now)
-		l.domains = o.now
+		if l.domains = o.now; l.config.Store != nil {
+			l.sharing.dirty[key] = struct{}{}
+		}
 	}
+	before := len(o.changes)
 	o.impose(r)
+	for i := before; i < len(o.changes); i++ {
+		o.changes[i].Path = key
+	}
 }
 
 // impose takes the measures of a reaction.

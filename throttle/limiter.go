@@ -148,6 +148,7 @@ type Limiter struct {
 	mu      sync.Mutex // Guards everything in the paths and the caps, and every call of paths.
 	domains time.Time  // when a reaction was last to a recipient domain
 	sharing sharing
+	longest time.Duration // the longest stop that there can be
 	paths   *keyed.Map[Path, *path]
 }
 
@@ -192,8 +193,12 @@ func New(config Config) (*Limiter, error) {
 	}
 	if config.Store != nil {
 		l.sharing = sharing{
-			on: config.Owner != "", limits: map[string]*shared{}, dirty: map[Path]struct{}{}, active: map[Path]time.Time{}, wake: make(chan struct{}, 1),
+			on: config.Owner != "", limits: map[string]*shared{}, dirty: map[Path]struct{}{}, active: map[Path]time.Time{}, written: map[Path]time.Time{}, wake: make(chan struct{}, 1),
 		}
+	}
+	l.longest = config.Backoff.Max
+	for _, r := range config.Reactions.list {
+		l.longest = max(l.longest, r.For)
 	}
 	if l.logger == nil {
 		l.logger = slog.New(slog.DiscardHandler)
@@ -299,8 +304,11 @@ func (l *Limiter) AcquireAt(now time.Time, key Path, t Token) Decision {
 	defer l.mu.Unlock()
 	p := l.path(now, key)
 	now = p.clock(now)
-	if l.sharing.on && !isBeside(key) {
-		l.useShares(now, key, p)
+	if l.sharing.on {
+		l.sharesClock(now)
+		if l.sharing.active[key] = now; !isBeside(key) {
+			l.useShares(now, key, p)
+		}
 	}
 	d := Decision{Limits: p.effective(now)}
 	switch {
@@ -309,12 +317,14 @@ func (l *Limiter) AcquireAt(now time.Time, key Path, t Token) Decision {
 	case now.Before(p.until):
 		d.Reason, d.Until = p.cause.reason(), p.until
 	case t == TokenConnection:
+		if why, until := p.shareFull(); why != "" {
+			d.Reason, d.Until = why, laterOf(until, now.Add(time.Millisecond))
+			break
+		}
 		if d.Reason = p.full(&d.Limits, l.processOf(key)); d.Reason != "" {
 			break
 		}
-		if until, full := p.shareFull(); full {
-			d.Reason, d.Until = ReasonShare, laterOf(until, now.Add(time.Millisecond))
-		} else if until, ok := p.takeConnect(now); !ok {
+		if until, ok := p.takeConnect(now); !ok {
 			d.Reason, d.Until = ReasonConnectRate, until
 		} else {
 			d.OK = true
@@ -432,6 +442,10 @@ func (l *Limiter) LimitsDomainAt(now time.Time, route, domain string) bool {
 	if l.domains.IsZero() || now.Sub(l.domains) >= l.config.Idle { // no reaction was to a domain for long
 		return false
 	}
-	p, ok := l.paths.Get(now, DomainPath(route, domain))
+	key := DomainPath(route, domain)
+	if l.sharing.loaded[key] != nil {
+		l.path(now, key)
+	}
+	p, ok := l.paths.Get(now, key)
 	return ok && p.live(p.look(now), l.config.Idle)
 }

@@ -154,20 +154,8 @@ func (p *path) recall(now time.Time, m *memory, l *Limiter) (changed bool) {
 	if m == nil || now.Sub(fromMilli(m.At)) >= l.config.Idle {
 		return false
 	}
+	changed = p.recallStop(now, m, l)
 	b := &l.config.Backoff
-	longest := now.Add(b.Max) // whatever the clocks of others say
-	if until := fromMilli(m.Until); m.Cause != "" && until.After(p.until) && !until.After(longest) {
-		goal := m.Goal
-		if p.goal > 0 {
-			goal = p.goal
-		}
-		p.cause, p.until, p.began, p.length = m.Cause, until, fromMilli(m.Began), time.Duration(m.Length)*time.Millisecond
-		p.allowed, p.goal = max(1, m.Allowed), max(1, goal)
-		if now.Before(until) {
-			p.allowed = 1
-		}
-		changed = true
-	}
 	if c := m.Connections; c != nil && c.Most > 0 && (p.learnt == nil || p.learnt.conns.at.Before(fromMilli(c.At))) {
 		p.lessons().conns = concurrency{
 			most: max(b.MinConnections, c.Most), top: c.Top, at: fromMilli(c.At), wait: min(max(b.RaiseAfter, time.Duration(c.Wait)*time.Millisecond), b.MaxRaiseAfter),
@@ -206,6 +194,27 @@ func (p *path) recall(now time.Time, m *memory, l *Limiter) (changed bool) {
 			p.learnt.imposed = append(p.learnt.imposed, imposed{r, until})
 			changed = true
 		}
+	}
+	return changed
+}
+
+// recallStop takes over a stop that ends later than the path's own.
+func (p *path) recallStop(now time.Time, m *memory, l *Limiter) (changed bool) {
+	if m == nil {
+		return false
+	}
+	longest := now.Add(l.longest) // whatever the clocks of others say
+	if until := fromMilli(m.Until); m.Cause != "" && until.After(p.until) && !until.After(longest) {
+		goal := m.Goal
+		if p.goal > 0 {
+			goal = p.goal
+		}
+		p.cause, p.until, p.began, p.length = m.Cause, until, fromMilli(m.Began), time.Duration(m.Length)*time.Millisecond
+		p.allowed, p.goal = max(1, m.Allowed), max(1, goal)
+		if now.Before(until) {
+			p.allowed = 1
+		}
+		changed = true
 	}
 	return changed
 }

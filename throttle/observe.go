@@ -23,7 +23,10 @@ func (l *Limiter) ObserveAt(now time.Time, key Path, s Signal) {
 	l.mu.Unlock()
 	for i := range o.changes {
 		c := &o.changes[i]
-		c.Path, c.Time, c.Reply = key, o.now, s.Text
+		if c.Path == (Path{}) {
+			c.Path = key
+		}
+		c.Time, c.Reply = o.now, s.Text
 	}
 	l.tell(o.changes) // which must not hold the lock
 }

@@ -5,16 +5,18 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"strings"
 	"sync"
 	"time"
 )
 
 // The clocks of SyncAt.
 const (
-	syncStates   = 2 * time.Second // how often what other processes know of a path in use is looked at, and what changed is written
-	syncIdle     = time.Minute     // how long a path, or cap, was not used for its shares to be given back
-	maxSyncs     = 16              // uses of the store at a time
-	syncPatience = 5 * time.Second // for one of them
+	syncStates   = 2 * time.Second  // how often what other processes know of a path in use is looked at, and what changed is written
+	syncRenew    = 20 * time.Minute // how often a memory is written although it has not changed
+	syncIdle     = time.Minute      // how long a path, or cap, was not used for its shares to be given back
+	maxSyncs     = 16               // uses of the store at a time
+	syncPatience = 5 * time.Second  // for one of them
 )
 
 // shared is one limit of which this process has a share.
@@ -37,13 +39,15 @@ func (s *shared) lease() *lease {
 
 // sharing is what a Limiter with a Store has beside its paths. The Limiter's lock guards it.
 type sharing struct {
-	on     bool // limits are shared; else the store is only a memory
-	limits map[string]*shared
-	dirty  map[Path]struct{} // paths whose memory has changed
-	active map[Path]time.Time
-	looked time.Time        // when the memories of active paths were last looked at
-	loaded map[Path]*memory // what the store had when the Limiter was loaded, of paths that were not used yet
-	wake   chan struct{}    // somebody waits for a share
+	on      bool // limits are shared; else the store is only a memory
+	limits  map[string]*shared
+	dirty   map[Path]struct{} // paths whose memory has changed
+	active  map[Path]time.Time
+	seen    time.Time          // the latest time of a call
+	written map[Path]time.Time // when the memories in the store were written
+	looked  time.Time          // when the memories of active paths were last looked at
+	loaded  map[Path]*memory   // what the store had when the Limiter was loaded, of paths that were not used yet
+	wake    chan struct{}      // somebody waits for a share
 }
 
 // share returns this process's share of a limit, made when it is new. The Limiter is locked.
@@ -68,7 +72,6 @@ type pathShares struct{ messages, connects, connections *shared }
 
 // useShares makes sure that the path, and the caps that it counts against, have their shares. The Limiter is locked.
 func (l *Limiter) useShares(now time.Time, key Path, p *path) {
-	l.sharing.active[key] = now
 	if p.shares == nil {
 		p.shares = &pathShares{}
 	}
@@ -98,6 +101,27 @@ func (l *Limiter) useCapShares(now time.Time, what, name string, c *capacity) {
 	}
 }
 
+// sharesClock follows a clock that was set back. The Limiter is locked.
+func (l *Limiter) sharesClock(now time.Time) {
+	back := l.sharing.seen.Sub(now)
+	if back > clockSlack {
+		for _, s := range l.sharing.limits {
+			if s.used = now; s.rate != nil {
+				s.rate.shift(now)
+			} else {
+				s.connections.shift(now)
+			}
+		}
+		l.sharing.looked = time.Time{}
+		for p := range l.sharing.active {
+			l.sharing.active[p] = now
+		}
+	}
+	if back <= 0 || back > clockSlack {
+		l.sharing.seen = now
+	}
+}
+
 // keep notes that a share is used, of connections of which as many are open. It reports whether it is a share still.
 func (s *shared) keep(now time.Time, open *int) bool {
 	if s == nil || s.gone {
@@ -107,27 +131,29 @@ func (s *shared) keep(now time.Time, open *int) bool {
 	return true
 }
 
-// shareFull reports whether this process's share of some connections is used up, and when there may be more.
-func (p *path) shareFull() (until time.Time, full bool) {
-	check := func(s *shared) {
+// shareFull says which of this process's shares of connections is used up, and when there may be more; empty if none is. All are asked, since they take note of what is
+// lacking.
+func (p *path) shareFull() (why Reason, until time.Time) {
+	check := func(s *shared, reason Reason) {
 		if s == nil || s.connections.take(*s.open) {
 			return
 		}
-		full = true
+		why = reason
 		if next := s.lease().next.Add(shareSettles); next.After(until) {
 			until = next
 		}
 	}
-	if p.shares != nil {
-		check(p.shares.connections)
-	}
-	if p.route != nil {
-		check(p.route.connectionShare)
+	if p.shares == nil {
+		return "", time.Time{}
 	}
 	if p.provider != nil {
-		check(p.provider.connectionShare)
+		check(p.provider.connectionShare, ReasonProviderCap)
 	}
-	return until, full
+	if p.route != nil {
+		check(p.route.connectionShare, ReasonRouteCap)
+	}
+	check(p.shares.connections, ReasonShare)
+	return why, until
 }
 
 // shareSettles is how long an exchange may take that is awaited.
@@ -150,7 +176,7 @@ func (l *Limiter) LoadAt(ctx context.Context, now time.Time) error {
 		return nil
 	}
 	var errs []error
-	loaded := map[Path]*memory{}
+	loaded, domains := map[Path]*memory{}, false
 	err := l.config.Store.Load(ctx, func(key string, value []byte) error {
 		p, ok := pathOfKey(key)
 		if !ok {
@@ -163,6 +189,7 @@ func (l *Limiter) LoadAt(ctx context.Context, now time.Time) error {
 		}
 		if now.Sub(fromMilli(m.At)) < l.config.Idle && len(loaded) < l.maxPaths() {
 			loaded[p] = m
+			domains = domains || strings.HasPrefix(p.Provider, domainMark)
 		}
 		return nil
 	})
@@ -178,6 +205,9 @@ func (l *Limiter) LoadAt(ctx context.Context, now time.Time) error {
 		}
 	}
 	l.sharing.loaded = loaded
+	if domains {
+		l.domains = now
+	}
 	return errors.Join(errs...)
 }
 
@@ -198,6 +228,7 @@ func (l *Limiter) SyncAt(ctx context.Context, now time.Time) (next time.Time, er
 	var due []func(context.Context) error
 	clock := running(now)
 	l.mu.Lock()
+	l.sharesClock(now)
 	for key, s := range l.sharing.limits {
 		switch {
 		case now.Sub(s.used) >= syncIdle && (s.open == nil || *s.open == 0):
@@ -215,6 +246,11 @@ func (l *Limiter) SyncAt(ctx context.Context, now time.Time) (next time.Time, er
 			if now.Sub(used) >= syncIdle {
 				delete(l.sharing.active, p)
 			} else if l.sharing.on {
+				l.sharing.dirty[p] = struct{}{}
+			}
+		}
+		for p, at := range l.sharing.written { // a store may forget what is not renewed
+			if now.Sub(at) >= syncRenew {
 				l.sharing.dirty[p] = struct{}{}
 			}
 		}
@@ -314,26 +350,29 @@ func (l *Limiter) exchangeMemory(ctx context.Context, key Path, clock func() tim
 		now := clock()
 		p, ok := l.paths.Get(now, key)
 		if !ok {
+			delete(l.sharing.written, key)
 			return nil, errNothingNew
 		}
 		now = p.clock(now)
 		if l.sharing.on {
-			p.recall(now, m, l)
+			p.recallStop(now, m, l)
 		}
 		mine := p.remember(now)
 		if mine == nil {
 			if m == nil || l.sharing.on && now.Sub(fromMilli(m.At)) < l.config.Idle {
 				return nil, errNothingNew // it is another process's
 			}
+			delete(l.sharing.written, key)
 			return nil, nil // what there was is over
 		}
 		if m != nil {
 			mine.At = m.At
-			if same, err := json.Marshal(mine); err == nil && bytes.Equal(same, old) && now.Sub(fromMilli(m.At)) < l.config.Idle/4 {
+			if same, err := json.Marshal(mine); err == nil && bytes.Equal(same, old) && now.Sub(l.sharing.written[key]) < syncRenew {
 				return nil, errNothingNew
 			}
 			mine.At = milli(now)
 		}
+		l.sharing.written[key] = now
 		return json.Marshal(mine)
 	})
 	if errors.Is(err, errNothingNew) {
