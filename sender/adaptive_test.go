@@ -16,6 +16,7 @@ import (
 	"github.com/reputemail/repute/sender"
 	"github.com/reputemail/repute/sender/sendertest"
 	"github.com/reputemail/repute/throttle"
+	"github.com/reputemail/repute/warmup"
 )
 
 // peaks counts the connections of each source address.
@@ -227,6 +228,23 @@ func TestTooManyRecipients(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestSurplusRecipientsUseNoAllowance: recipients that go in the next transaction count once for warm-up.
+func TestSurplusRecipientsUseNoAllowance(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		mx := w.mx("example.com", sendertest.ServerConfig{MaxRecipients: 2})
+		cfg := w.config()
+		cfg.Routes[0].Warmup = warmup.Plan{Name: "own", Stages: []warmup.Stage{{Day: 20}, {Day: 30}}}
+		s := w.start(cfg)
+		_, err := s.Enqueue(context.Background(), note(users(20, "example.com")...))
+		w.must(err)
+		time.Sleep(23 * time.Hour)
+		if n := reached(mx); n < 19 || n > 20 {
+			t.Errorf("%d of 20 were reached on the first day", n)
+		}
+	})
 }
 
 // TestBlockedOnOneOfThreeRoutes: a provider blocks one of three addresses. There is a warning first, the path is suspended within five blocked messages, its mail goes over

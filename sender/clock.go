@@ -55,6 +55,11 @@ func (s sharedLedger) RoomAt(now time.Time, p warmup.Path) warmup.Room {
 	return r
 }
 
+// CommitPartAt implements PacerSplitter.
+func (s sharedLedger) CommitPartAt(now time.Time, r warmup.Reservation, n int) {
+	s.ledger.CommitPartAt(s.shared(now), r, n)
+}
+
 // CommitAt implements Pacer.
 func (s sharedLedger) CommitAt(now time.Time, r warmup.Reservation) {
 	s.ledger.CommitAt(s.shared(now), r)

@@ -155,6 +155,13 @@ type PacerObserver interface {
 	ObserveAt(now time.Time, p warmup.Path, o warmup.Outcome, n int)
 }
 
+// PacerSplitter is the add-on by which a Pacer takes back a part of a reservation: recipients that the receiver had no room for in a transaction, and that go in the next one. Without it they count
+// twice.
+type PacerSplitter interface {
+	// CommitPartAt is CommitAt for n messages of r, and CancelAt for the others.
+	CommitPartAt(now time.Time, r warmup.Reservation, n int)
+}
+
 // PacerPreparer is the add-on by which a Pacer with a store answers at once, and uses its store while other mail goes on.
 type PacerPreparer interface {
 	// TryReserveAt is ReserveAt that never blocks. ready is false, and nothing taken, when the answer needs the store: then

@@ -75,6 +75,10 @@ func (d *dispatcher) judge(a *attempt, results []transport.Result, err error) {
 	}
 	if saw || cancelled {
 		for _, res := range a.allowance.res[:a.allowance.n] {
+			if split, ok := d.s.pacer.(PacerSplitter); ok && len(a.back) > 0 {
+				split.CommitPartAt(now, res, res.N-countNew(a.back, a.path.key.Route))
+				continue
+			}
 			d.s.pacer.CommitAt(now, res)
 		}
 		a.allowance.n = 0

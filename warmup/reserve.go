@@ -202,7 +202,10 @@ func (p *path) settle(t ticket) int {
 // CommitAt settles a reservation: the receiver saw the messages, whatever it said to them. They count as used at that time, which is
 // not before the receiver saw them. A second settlement of the same reservation does nothing, nor does one that is not OK or was made by
 // another ledger. It never uses the store, nor waits for it.
-func (l *Ledger) CommitAt(now time.Time, r Reservation) {
+func (l *Ledger) CommitAt(now time.Time, r Reservation) { l.CommitPartAt(now, r, r.N) }
+
+// CommitPartAt is CommitAt for the first n messages of a reservation, and CancelAt for the others.
+func (l *Ledger) CommitPartAt(now time.Time, r Reservation, n int) {
 	p := r.ticket.path
 	if p == nil || p.ledger != l {
 		return
@@ -210,11 +213,16 @@ func (l *Ledger) CommitAt(now time.Time, r Reservation) {
 	t := l.stamp(now)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	n := p.settle(r.ticket)
+	all := p.settle(r.ticket)
+	if all == 0 {
+		return
+	}
+	n = min(max(0, n), all)
+	t = l.clock(p, t)
+	p.refund(r, all-n)
 	if n == 0 {
 		return
 	}
-	t = l.clock(p, t)
 	for k := range kinds {
 		p.windows[k].add(k, t, n)
 	}
@@ -237,12 +245,18 @@ func (l *Ledger) CancelAt(now time.Time, r Reservation) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	l.clock(p, l.stamp(now))
-	if n := p.settle(r.ticket); n > 0 {
-		if r.Cap > 0 && r.Cap <= p.ladder.dayCap(p.ramp.pos) { // Else the path has gone back, and others may have used more than it now allows.
-			p.promise += n
-		}
-		p.paced -= int64(n) * p.ladder.pace[min(p.ramp.pos, len(p.ladder.pace)-1)]
+	p.refund(r, p.settle(r.ticket))
+}
+
+// refund takes n messages of a reservation back that nobody saw. p.mu is held.
+func (p *path) refund(r Reservation, n int) {
+	if n == 0 {
+		return
 	}
+	if r.Cap > 0 && r.Cap <= p.ladder.dayCap(p.ramp.pos) { // Else the path has gone back, and others may have used more than it now allows.
+		p.promise += n
+	}
+	p.paced -= int64(n) * p.ladder.pace[min(p.ramp.pos, len(p.ladder.pace)-1)]
 }
 
 // Cancel is shorthand for CancelAt(time.Now(), …).
