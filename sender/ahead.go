@@ -33,12 +33,12 @@ func (d *dispatcher) dropAttempt(b *attempt) {
 	d.advance(b.lane, 0)
 }
 
-// behind lets the lanes in line for a's path have a turn, of which the first attempt that can use a's session gets it.
+// behind lets the lane whose turn it is on a's path have it, if it can use a's session: others are not passed over for the sake of a session.
 func (d *dispatcher) behind(a *attempt) *attempt {
 	d.mu.Lock()
 	defer d.unlock()
 	p, s := a.path, a.session
-	if d.stopping || d.served != nil || p.busy.len() == 0 || !d.lasts(s) || p.closed.Until.After(time.Now()) {
+	if first := p.busy.first(); d.stopping || d.served != nil || first == nil || first.site() != s.site || !d.lasts(s) || p.closed.Until.After(time.Now()) {
 		return nil
 	}
 	d.spare = s

@@ -29,6 +29,30 @@ func (l *lane) claimed(got *queue.Claimed, counts int) {
 	}
 }
 
+// place is about how many deliveries of a lane go before one of them: exactly among those that are leased to us; of the others by when they were accepted, as if they had come evenly.
+func (l *lane) place(del *queue.Delivery, now time.Time) int {
+	if l == nil {
+		return 0
+	}
+	for i := range l.buf {
+		if l.buf[i].ID == del.ID {
+			return i
+		}
+	}
+	if del.State == queue.Waiting && del.Due.After(now) { // what is before it now is gone by then
+		return 0
+	}
+	rest := max(0, l.queued-1)
+	if len(l.buf) == 0 || rest == 0 || del.Priority > l.buf[len(l.buf)-1].Priority {
+		return len(l.buf) + rest
+	}
+	from := l.buf[len(l.buf)-1].Created
+	if all := now.Sub(from); all > 0 && del.Created.After(from) {
+		rest = int(float64(rest) * min(1, del.Created.Sub(from).Seconds()/all.Seconds()))
+	}
+	return len(l.buf) + rest
+}
+
 // census is the latest count of what the queue holds, which all who need one share.
 type census struct {
 	slot  chan struct{} // held by who counts; made by newCensus

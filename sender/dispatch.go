@@ -59,6 +59,7 @@ type dispatcher struct {
 	weights          *weigher
 	speeds           *keyed.Map[Path, *speed]
 	known            *keyed.Map[string, *destination] // domains, also those whose lanes are gone
+	troubles         *keyed.Map[queue.Lane, trouble]  // with the host's parts, a short while ago
 	counts           int                              // how often the queue was counted
 	foresight        foresight
 	wake             chan struct{} // tells run that an earlier alarm was set
@@ -86,10 +87,10 @@ func newDispatcher(s *Sender) *dispatcher {
 		idle:    list.New(),
 		weights: newWeigher(),
 		speeds:  newSpeeds(),
-		known:   newKnown(),
-		down:    keyed.New(keyed.Config[string, downHost]{Max: maxTrackedHosts, Idle: 24 * time.Hour}),
-		wake:    make(chan struct{}, 1),
-		claims:  make(chan struct{}, maxClaims), resolves: make(chan struct{}, maxResolves),
+		known:   newKnown(), troubles: newTroubles(),
+		down:   keyed.New(keyed.Config[string, downHost]{Max: maxTrackedHosts, Idle: 24 * time.Hour}),
+		wake:   make(chan struct{}, 1),
+		claims: make(chan struct{}, maxClaims), resolves: make(chan struct{}, maxResolves),
 		prepares: make(chan struct{}, maxPrepares),
 	}
 }
@@ -217,7 +218,7 @@ func (d *dispatcher) takesDirect(ds []queue.Delivery) bool {
 		if d.standsAt(ds[i].Lane, l, now) {
 			return false
 		}
-		if l != nil && (l.lines > 0 && !l.passing() || l.free() >= room || !l.due.IsZero() && !l.due.After(now) || l.fetching) {
+		if l != nil && (l.lines > 0 && !l.passing() || l.free() >= room || !l.due.IsZero() && !l.due.After(now) || l.fetching || l.returning) {
 			return false
 		}
 	}
@@ -303,7 +304,7 @@ func (d *dispatcher) advance(l *lane, limit int) (began bool) {
 
 // claim leases more deliveries of the lane. The mutex is held.
 func (d *dispatcher) claim(l *lane) {
-	if l.fetching {
+	if l.fetching || l.returning {
 		return
 	}
 	chunk, news := l.chunk, l.news
@@ -466,6 +467,7 @@ func (d *dispatcher) hold(l *lane, why WaitReason, err error) {
 	l.pause = min(gateRetry, max(time.Second, 2*l.pause))
 	l.heldUntil = time.Now().Add(l.pause)
 	l.waits = []Wait{{Reason: why, Until: l.heldUntil, Detail: err.Error()}}
+	d.troubled(l)
 }
 
 // stop makes the dispatcher begin nothing more. What it had leased and not begun goes back to the queue.

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/reputemail/repute/internal/keyed"
 	"github.com/reputemail/repute/sender/queue"
 )
 
@@ -21,6 +22,12 @@ type Explanation struct {
 	// Attempts counts the attempts; History holds the latest of them, oldest first.
 	Attempts int             `json:"attempts"`
 	History  []queue.Attempt `json:"history,omitempty"`
+	// Next is about when it is tried: what Forecast says of it, with the place that it has in its lane. Zero for a delivery that is being attempted or done, and where what it
+	// waits for has no end that is known.
+	Next time.Time `json:"next,omitzero"`
+	// Ahead is about how many deliveries go before it, in its lane and in others that share its path. What the queue holds it guesses by age, where it was not put
+	// by priority; at worst all that the lane holds.
+	Ahead int `json:"ahead"`
 	// Waits is the chain of reasons why it is not sent right now: its own retry, and what closes each route that it may
 	// use. Those that depend on others come first, then by when they end. Empty for a delivery that is
 	// being attempted or done.
@@ -45,8 +52,13 @@ func (s *Sender) Explain(ctx context.Context, id string) ([]Explanation, error) 
 			e.History[i].Reply = s.redact.reply(e.History[i].Reply, d.Recipient)
 		}
 		if !d.State.Final() {
-			if e.Waits = s.whyWaiting(&d, now); len(e.Waits) > 0 {
+			var f Forecast
+			if e.Waits, f = s.whyWaiting(&d, now); len(e.Waits) > 0 {
 				e.State = queue.Waiting // also when it is leased already, and in line
+				e.Ahead = f.Ahead
+				if e.Next = f.At; f.Basis == BasisUnknown && !f.At.After(now) {
+					e.Next = time.Time{}
+				}
 			}
 		}
 		out = append(out, e)
@@ -55,46 +67,78 @@ func (s *Sender) Explain(ctx context.Context, id string) ([]Explanation, error) 
 }
 
 // whyWaiting is the chain for an open delivery: its own schedule first, then what its lane waits for.
-func (s *Sender) whyWaiting(d *queue.Delivery, now time.Time) []Wait {
+func (s *Sender) whyWaiting(d *queue.Delivery, now time.Time) ([]Wait, Forecast) {
 	if !s.isRunning() {
-		return []Wait{{Reason: WaitStopped}}
+		return []Wait{{Reason: WaitStopped}}, stoppedForecast(d, now)
+	}
+	waits, f, attempted := s.dispatch.why(d, now)
+	if attempted {
+		return nil, Forecast{}
 	}
 	var chain []Wait
-	if d.State == queue.Waiting && d.Due.After(now) {
+	if d.State == queue.Waiting && d.Due.After(now) && (len(d.History) > 0 || !slices.ContainsFunc(waits, Wait.ours)) {
 		w := Wait{Reason: WaitRetry, Until: d.Due}
 		if last := d.Last(); last != nil {
 			w.Path, w.Detail = Path{Route: last.Route, Provider: last.Provider}, string(last.Verdict.Category)+": "+s.redact.reply(last.Reply, d.Recipient).String()
 		}
 		chain = append(chain, w)
 	}
-	waits, attempted := s.dispatch.why(d, now)
-	if attempted {
-		return nil
+	if len(waits) == 0 && len(chain) == 0 { // its lane has not looked, or another process has it: what would be in the way
+		waits = f.Waits
 	}
 	chain = append(chain, waits...)
 	slices.SortStableFunc(chain, func(a, b Wait) int { return a.Until.Compare(b.Until) })
 	if len(chain) == 0 {
 		chain = append(chain, Wait{Reason: WaitTurn})
 	}
-	return chain
+	return chain, f
 }
 
-// why is all that the delivery's lane waits for, and whether the delivery is being attempted right now.
-func (d *dispatcher) why(del *queue.Delivery, now time.Time) (waits []Wait, attempted bool) {
+// trouble is what a lane was held for last.
+type trouble struct {
+	wait Wait
+	at   time.Time
+}
+
+// maxTroubles is for how many lanes that is remembered, for as long as what was put back for it waits at least.
+const maxTroubles = 10_000
+
+func newTroubles() *keyed.Map[queue.Lane, trouble] {
+	return keyed.New(keyed.Config[queue.Lane, trouble]{Max: maxTroubles, Idle: 2 * gateRetry})
+}
+
+// troubled remembers what a lane is held for, since one that holds no other mail is gone the moment after.
+func (d *dispatcher) troubled(l *lane) {
+	now := time.Now()
+	d.troubles.Put(now, l.key, trouble{l.waits[0], now})
+}
+
+// ours reports whether a lane waits for a part of the host's, and not for a path.
+func (w Wait) ours() bool {
+	return w.Reason == WaitGate || w.Reason == WaitSigner || w.Reason == WaitQueue
+}
+
+// why is all that the delivery's lane waits for, when it will be tried, and whether it is being attempted right now.
+func (d *dispatcher) why(del *queue.Delivery, now time.Time) (waits []Wait, f Forecast, attempted bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for a := range d.running {
 		for i := range a.group {
 			// With another lease it is an attempt that has just been settled.
 			if a.group[i].ID == del.ID && a.group[i].Lease == del.Lease {
-				return nil, true
+				return nil, f, true
 			}
 		}
 	}
 	l := d.lanes[del.Lane]
 	waits = d.heldWaits(del.Lane, l, now)
+	if t, ok := d.troubles.Peek(now, del.Lane); ok && del.State == queue.Waiting && del.Due.After(now) && (del.Last() == nil || t.at.After(del.Last().At)) {
+		t.wait.Until = del.Due // it was put back for that
+		waits = append(waits, t.wait)
+	}
+	f = d.foresee(d.s.stream(del.Lane.Stream), del, now, l.place(del, now))
 	if l == nil {
-		return waits, false
+		return waits, f, false
 	}
 	for _, w := range l.waits {
 		if w.Reason == WaitSuspended && slices.Contains(waits, w) {
@@ -104,7 +148,7 @@ func (d *dispatcher) why(del *queue.Delivery, now time.Time) (waits []Wait, atte
 			waits = append(waits, w)
 		}
 	}
-	return waits, false
+	return waits, f, false
 }
 
 // WarmupStage tells how far the warm-up of a stream's cold routes is: the earliest stage, counted from 1, of all paths that they have used so far, and

@@ -14,6 +14,7 @@ type fairQueue struct {
 type turn struct {
 	lanes []*lane
 	pass  uint64
+	pops  int // how many turns lanes have had
 	from  int // where the lane stood that was taken last
 }
 
@@ -22,6 +23,9 @@ const strideUnit = 1 << 20
 
 // sameSiteScan is how many lanes of a stream are looked at for one that can use the session that just became free.
 const sameSiteScan = 32
+
+// sameSiteAhead is how many turns more than the lane that is next a lane may have had for the sake of its session.
+const sameSiteAhead = 10
 
 func (q *fairQueue) len() int { return len(q.in) }
 
@@ -44,15 +48,18 @@ func (q *fairQueue) add(l *lane) bool {
 	if len(t.lanes) == 0 {
 		t.pass = max(t.pass, q.pass) // who was away has no credit
 	}
+	if l.turnOf != t || t.pops-l.popped > 2*len(t.lanes)+2 { // nor has a lane
+		l.turnOf, l.turns = t, 0
+		if len(t.lanes) > 0 {
+			l.turns = t.lanes[0].turns
+		}
+	}
 	t.lanes = append(t.lanes, l)
 	return true
 }
 
-// pop takes the lane whose turn it is: of the stream with the least pass; among the first lanes of that stream one
-// whose destination is site, so that an open session is used, else the first.
-func (q *fairQueue) pop(site string) *lane {
-	var best *turn
-	var who *stream
+// next is the turn that comes next, and whose it is; nil if there is none.
+func (q *fairQueue) next() (best *turn, who *stream) {
 	for s, t := range q.streams {
 		if len(t.lanes) == 0 {
 			continue
@@ -61,13 +68,20 @@ func (q *fairQueue) pop(site string) *lane {
 			best, who = t, s
 		}
 	}
+	return best, who
+}
+
+// pop takes the lane whose turn it is: of the stream with the least pass; among the first lanes of that stream one
+// whose destination is site, so that an open session is used, else the first.
+func (q *fairQueue) pop(site string) *lane {
+	best, who := q.next()
 	if best == nil {
 		return nil
 	}
 	i := 0
 	if site != "" {
 		for j, l := range best.lanes[:min(len(best.lanes), sameSiteScan)] {
-			if l.site() == site {
+			if l.site() == site && l.turns < best.lanes[0].turns+sameSiteAhead {
 				i = j
 				break
 			}
@@ -81,6 +95,9 @@ func (q *fairQueue) pop(site string) *lane {
 		best.lanes = append(best.lanes[:i], best.lanes[i+1:]...)
 	}
 	best.from = i
+	best.pops++
+	l.turns++
+	l.popped = best.pops
 	delete(q.in, l)
 	l.lines--
 	q.pass = best.pass
@@ -106,5 +123,6 @@ func (q *fairQueue) putBack(l *lane) {
 		copy(t.lanes[t.from+1:], t.lanes[t.from:n])
 		t.lanes[t.from] = l
 	}
+	l.turns--
 	t.pass -= min(t.pass, strideUnit/uint64(l.stream.Weight)) // where its rank has changed meanwhile it stands in another queue, and was not served there
 }

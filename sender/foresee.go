@@ -121,14 +121,13 @@ func (d *dispatcher) foresee(st *stream, del *queue.Delivery, now time.Time, own
 	c.probe.stream = c.d.inPool(st, c.probe.pool)
 	c.one[0] = *del
 	c.probe.buf = c.one[:]
-	if c.l != nil && c.l.heldUntil.After(c.start) {
-		c.start = c.l.heldUntil
+	if c.l != nil {
 		for _, w := range c.l.waits {
-			if w.Reason == WaitGate || w.Reason == WaitSigner || w.Reason == WaitQueue {
+			if w.ours() && w.Until.After(c.now) {
 				c.f.Waits = append(c.f.Waits, w)
+				c.start, c.vague = later(c.start, w.Until), true // whether it gets through then, who knows
 			}
 		}
-		c.vague = true // whether it gets through then
 	}
 	c.f.Earliest = c.start
 	c.choose()
@@ -454,13 +453,17 @@ func (c *foresight) turn(p *prospect, r *routeInfo, path *path, s throttle.State
 	if beside > 0 && (p.rate == 0 || beside < p.rate) {
 		p.rate = beside
 	}
-	half := 0.0
+	half, from := 0.0, p.open
 	if !p.stopped && (inLine || full || empty) {
 		p.busy, half = true, 0.5 // the next one is on its way, who knows how far
 		w := Wait{Reason: WaitTurn, Path: p.on}
 		switch {
 		case empty:
-			w.Reason = WaitRate
+			if w.Reason = WaitRate; inLine && path.alarm.slot > 0 && path.alarm.at.After(from) { // then there is a token
+				half, from, w.Until = 0, path.alarm.at, path.alarm.at
+				p.sure = later(p.sure, from)
+				p.at = later(p.at, from)
+			}
 		case full:
 			w.Reason = WaitConnections
 		}
@@ -488,7 +491,7 @@ func (c *foresight) turn(p *prospect, r *routeInfo, path *path, s throttle.State
 	if beside > 0 {
 		after = max(after, (float64(c.own)+half)/beside)
 	}
-	p.at = later(p.at, p.open.Add(seconds(after)))
+	p.at = later(p.at, from.Add(seconds(after)))
 	p.speed = measured
 }
 

@@ -128,7 +128,7 @@ func (d *dispatcher) tidy(ctx context.Context) {
 	now := time.Now()
 	d.mu.Lock()
 	for key, l := range d.lanes {
-		keep := l.buf[:0]
+		keep, given := l.buf[:0], false
 		for i, del := range l.buf {
 			switch {
 			case !del.Expires.After(now):
@@ -136,7 +136,8 @@ func (d *dispatcher) tidy(ctx context.Context) {
 			case del.Due.Sub(now) < leaseFor/3 && i < l.kept && del.Due.Sub(now) > tidyEvery: // else it was tried in vain for minutes
 				batch = append(batch, queue.Settlement{ID: del.ID, Lease: del.Lease, State: queue.InFlight, After: leaseFor})
 				keep = append(keep, del)
-			case del.Due.Sub(now) < leaseFor/3:
+			case del.Due.Sub(now) < leaseFor/3 || given: // what is behind goes back too, or it would overtake
+				given = true
 				batch = append(batch, release(&del))
 				l.best = max(l.best, del.Priority)
 				l.hold(1, d.counts)
@@ -148,6 +149,7 @@ func (d *dispatcher) tidy(ctx context.Context) {
 		if len(keep) < len(l.buf) {
 			clear(l.buf[len(keep):])
 			back = append(back, key)
+			l.returning = true
 		}
 		if l.buf = keep; len(keep) == 0 {
 			l.buf = nil
@@ -195,7 +197,8 @@ func (d *dispatcher) tidy(ctx context.Context) {
 	}
 	for _, key := range back {
 		// Its wait goes on; when that ends, the lane claims anew.
-		d.lane(key).expects(now)
+		d.lane(key).returning = false
+		d.expectLocked(key, now)
 	}
 	d.unlock()
 }

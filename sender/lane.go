@@ -32,6 +32,7 @@ type lane struct {
 	counted  int
 
 	fetching  bool
+	returning bool // leases are being given back: what comes now must not overtake them
 	resolving bool
 	dest      *destination
 	dnsTries  int
@@ -40,6 +41,10 @@ type lane struct {
 	heldUntil time.Time     // nothing is begun before
 	// blockedTill is until when it stands still since all of its routes were found suspended.
 	blockedTill time.Time
+
+	// How many turns it has had among the lanes of a stream that wait for a path, and when the latest was.
+	turnOf        *turn
+	turns, popped int
 
 	lines int    // in how many lines it stands
 	turn  *path  // whose turn it has, while it claims what to send
@@ -97,7 +102,7 @@ func (l *lane) passing() bool {
 
 // idle reports whether nothing is left to do for the lane.
 func (l *lane) idle() bool {
-	return len(l.buf) == 0 && l.due.IsZero() && !l.fetching && !l.resolving && l.inFlight == 0 && l.lines == 0 && l.turn == nil
+	return len(l.buf) == 0 && l.due.IsZero() && !l.fetching && !l.returning && !l.resolving && l.inFlight == 0 && l.lines == 0 && l.turn == nil
 }
 
 // expects notes that the queue has something for the lane at t.
@@ -121,10 +126,10 @@ func (l *lane) better(now time.Time) bool {
 	return len(l.buf) > 0 && l.best > l.buf[0].Priority && !l.due.IsZero() && !l.due.After(now)
 }
 
-// insert puts a delivery into buf behind those of the same or a higher priority.
+// insert puts a delivery into buf behind those of a higher priority, and those of the same that are older.
 func (l *lane) insert(d queue.Delivery) {
 	i := len(l.buf)
-	for i > 0 && l.buf[i-1].Priority < d.Priority {
+	for i > 0 && (l.buf[i-1].Priority < d.Priority || l.buf[i-1].Priority == d.Priority && l.buf[i-1].Created.After(d.Created)) {
 		i--
 	}
 	if i < l.kept && len(d.History) > 0 { // it does not wait for allowance

@@ -56,6 +56,16 @@ func (q *line) left(rank int) {
 	}
 }
 
+// first is the lane whose turn it is; nil if there is none.
+func (q *line) first() *lane {
+	for _, rank := range q.ranks {
+		if best, _ := q.by[rank].next(); best != nil {
+			return best.lanes[0]
+		}
+	}
+	return nil
+}
+
 // pop takes the lane whose turn it is among those of the highest rank; if it can, one whose destination is site.
 func (q *line) pop(site string) *lane {
 	for q.by[q.ranks[0]].len() == 0 { // its last lane was taken and did not come back
