@@ -132,7 +132,7 @@ func TestForecastKnowsWhatWasThere(t *testing.T) {
 		st.acquire = closed(map[string]time.Time{"out": time.Now().Add(time.Hour)})
 		s = st.start(cfg)
 		time.Sleep(time.Second)
-		if f, err := s.Forecast(context.Background(), "", "a.example"); err != nil || f.Ahead != 700 {
+		if f, err := s.Forecast(context.Background(), "", "a.example"); err != nil || f.Ahead < 700-16 || f.Ahead > 700+16 { // what was claimed while it counted
 			t.Errorf("%+v, %v", f, err)
 		}
 		time.Sleep(50 * time.Minute) // leases go back

@@ -140,6 +140,9 @@ func (d *dispatcher) why(del *queue.Delivery, now time.Time) (waits []Wait, f Fo
 		return waits, f, false
 	}
 	for _, w := range l.waits {
+		if len(waits) > 0 && waits[0].ours() && w.Reason == waits[0].Reason { // which ends before it is due
+			continue
+		}
 		if w.Until.IsZero() || w.Until.After(now) {
 			waits = append(waits, w)
 		}
