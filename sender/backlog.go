@@ -79,6 +79,9 @@ const (
 // count is what the queue holds, as of the time that it returns: the latest count, or a new one when that is too old.
 func (s *Sender) count(ctx context.Context) ([]queue.LaneBacklog, time.Time, error) {
 	c := &s.census
+	if err := ctx.Err(); err != nil {
+		return nil, time.Time{}, err
+	}
 	select {
 	case c.slot <- struct{}{}:
 	case <-ctx.Done():
@@ -129,17 +132,25 @@ func (s *Sender) backlog(ctx context.Context) ([]queue.LaneBacklog, error) {
 
 // counted takes a count for how much the queue could give out of each lane, with what has changed since it was begun.
 func (d *dispatcher) counted(lanes []queue.LaneBacklog, counts int) {
+	running, now := d.s.isRunning(), time.Now()
 	for part := range slices.Chunk(lanes, lookStep) { // the others want the mutex too
 		d.mu.Lock()
 		for i := range part {
 			l := d.lanes[part[i].Lane]
-			if l == nil || d.counts != counts {
+			found := l == nil && running && part[i].Due > 0
+			if l == nil && !found || d.counts != counts {
 				continue
+			}
+			if found {
+				l = d.lane(part[i].Lane)
 			}
 			l.hold(0, counts)
 			l.queued = max(0, part[i].Due+l.changed)
+			if found {
+				d.expectLocked(l.key, now)
+			}
 		}
-		d.mu.Unlock()
+		d.unlock()
 	}
 }
 

@@ -141,7 +141,7 @@ func (d *dispatcher) why(del *queue.Delivery, now time.Time) (waits []Wait, f Fo
 		return waits, f, false
 	}
 	for _, w := range l.waits {
-		if w.Reason == WaitSuspended && slices.Contains(waits, w) {
+		if w.Reason == WaitSuspended && slices.Contains(waits, w) || len(waits) > 0 && waits[0].ours() && w.Reason == waits[0].Reason { // which ends before it is due
 			continue
 		}
 		if w.Until.IsZero() || w.Until.After(now) {

@@ -65,7 +65,11 @@ func TestForecastBehindARate(t *testing.T) {
 			cfg.Providers = oneProvider{}
 			cfg.Limits = map[string]throttle.Limits{"all": {Connections: 5, MessageRate: throttle.Rate{N: 1, Per: time.Second}}}
 			s := w.start(cfg)
-			for i := range 2000 {
+			n := 2000
+			if spread > 1 {
+				n = 400 // what waits for longer than ten minutes goes back to the queue, and comes in another order
+			}
+			for i := range n {
 				w.enqueue(s, fmt.Sprintf("u%d@%s", i, domains[i%spread]))
 			}
 			f, tried, now := w.probe(s, note("last@d0.example"), time.Hour)
@@ -74,7 +78,7 @@ func TestForecastBehindARate(t *testing.T) {
 				share = 0.2
 			}
 			near(t, fmt.Sprintf("%d domains, at once", spread), f, tried, now, share, 0)
-			for i := range 500 {
+			for i := range 400 {
 				w.enqueue(s, fmt.Sprintf("v%d@%s", i, domains[i%spread]))
 			}
 			time.Sleep(100 * time.Second)

@@ -14,6 +14,7 @@ import (
 	"github.com/reputemail/repute/sender/queue/sqlitequeue"
 	"github.com/reputemail/repute/sender/queue/sqlqueue"
 	"github.com/reputemail/repute/sender/sendertest"
+	"github.com/reputemail/repute/throttle"
 	"github.com/reputemail/repute/warmup"
 )
 
@@ -194,6 +195,44 @@ func TestNewsOfLanes(t *testing.T) {
 		}
 		time.Sleep(62 * time.Second)
 		if n := mx.Inbox().Len(); n != 1 {
+			t.Errorf("%d arrived", n)
+		}
+	})
+}
+
+// TestNotAfterInATransaction: what comes too late leaves the host's transaction as it is.
+func TestNotAfterInATransaction(t *testing.T) {
+	durable(t, func(t *testing.T, w *world, q *sqlqueue.Queue) {
+		mx := w.mx("example.com", sendertest.ServerConfig{})
+		cfg := w.config()
+		cfg.Queue = q
+		cfg.Limits = map[string]throttle.Limits{"example.com": {MessageRate: throttle.Rate{N: 1, Per: time.Hour}}}
+		s := w.start(cfg)
+		ctx := context.Background()
+		w.enqueue(s, "first@example.com")
+		time.Sleep(time.Second)
+		w.enqueue(s, "second@example.com")
+		time.Sleep(time.Second)
+		m := note("a@example.com")
+		m.ID, m.NotAfter = "reset", time.Now().Add(30*time.Minute)
+		inTx(t, q, true, func(tx *sql.Tx) {
+			var late *sender.TooLateError
+			if _, err := s.EnqueueTx(ctx, tx, m); !errors.As(err, &late) {
+				t.Errorf("%v", err)
+			}
+		})
+		if _, err := s.Explain(ctx, "reset"); !errors.Is(err, queue.ErrNotFound) {
+			t.Errorf("%v", err)
+		}
+		m.NotAfter = time.Now().Add(3 * time.Hour)
+		inTx(t, q, true, func(tx *sql.Tx) {
+			r, err := s.EnqueueTx(ctx, tx, m)
+			if err != nil || r.Forecast.At.Sub(time.Now().Add(2*time.Hour)).Abs() > time.Minute {
+				t.Errorf("%v, %+v", err, r.Forecast)
+			}
+		})
+		time.Sleep(2*time.Hour + time.Minute)
+		if n := mx.Inbox().Len(); n != 3 {
 			t.Errorf("%d arrived", n)
 		}
 	})
