@@ -65,11 +65,7 @@ func TestForecastBehindARate(t *testing.T) {
 			cfg.Providers = oneProvider{}
 			cfg.Limits = map[string]throttle.Limits{"all": {Connections: 5, MessageRate: throttle.Rate{N: 1, Per: time.Second}}}
 			s := w.start(cfg)
-			n := 2000
-			if spread > 1 {
-				n = 400 // what waits for longer than ten minutes goes back to the queue, and comes in another order
-			}
-			for i := range n {
+			for i := range 2000 {
 				w.enqueue(s, fmt.Sprintf("u%d@%s", i, domains[i%spread]))
 			}
 			f, tried, now := w.probe(s, note("last@d0.example"), time.Hour)
