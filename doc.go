@@ -16,7 +16,7 @@
 //
 // To send mail:
 //
-//   - [github.com/reputemail/repute/sender] is the whole: Config, New, Start, Enqueue, EnqueueTx, Send, Explain, Stats, Stop. Its file
+//   - [github.com/reputemail/repute/sender] is the whole: Config, New, Start, Enqueue, EnqueueTx, Send, Explain, Forecast, Stats, Stop. Its file
 //     deps.go holds every interface that a host can replace.
 //   - [github.com/reputemail/repute/sender/queue] has the records of accepted mail and the queue in memory;
 //     [github.com/reputemail/repute/sender/queue/queuetest] checks a queue of your own.

@@ -137,7 +137,7 @@ type TLSReporter interface {
 
 // Pacer decides how much a path under warm-up may carry. [*warmup.Ledger] is the implementation.
 // A Pacer that also has ObserveAt (a [PacerObserver]), as Ledger does, is told the outcome of every attempt. One that also has
-// TryReserveAt and PrepareAt (a [PacerPreparer]), as Ledger does, is asked by these, and ReserveAt is not called. One that has RoomWithinAt (a [PacerForecaster]), as Ledger has, makes Stream.OverflowAfter work.
+// TryReserveAt and PrepareAt (a [PacerPreparer]), as Ledger does, is asked by these, and ReserveAt is not called. One that has RoomWithinAt (a [PacerForecaster]), as Ledger has, makes Stream.OverflowAfter work, and one that has RoomAt (a [PacerRoom]) forecasts.
 type Pacer interface {
 	// ReserveAt asks for n first attempts over the path, all or nothing. It is called while the dispatcher stands still, so
 	// it must return within some milliseconds, also when its store is away: refuse then, with an Until of some seconds.

@@ -8,7 +8,7 @@
 //     streams (classes of mail with a signer, a deadline and a weight).
 //  2. [New] checks it, [Sender.Start] begins to send, [Sender.Stop] drains.
 //  3. [Sender.Enqueue] hands over a [Message]; when it returns nil the queue has it. [Sender.EnqueueTx] does so in a transaction of the host's. [Sender.Send] also waits for the outcome.
-//  4. An [Observer] is told every [Event]; [Sender.Explain] says why a message waits; [Sender.Stats] counts.
+//  4. An [Observer] is told every [Event]; [Sender.Explain] says why a message waits and when it is tried, [Sender.Forecast] when another one would be; [Sender.Stats] counts.
 //
 // # The way of a message
 //
