@@ -89,7 +89,7 @@ func (s *Sender) count(ctx context.Context) ([]queue.LaneBacklog, time.Time, err
 	}
 	defer func() { <-c.slot }()
 	began := time.Now()
-	if s.isRunning() && !c.at.IsZero() && began.Sub(c.at) < min(countOld, countShare*c.took) {
+	if !s.isStopping() && !c.at.IsZero() && began.Sub(c.at) < min(countOld, countShare*c.took) {
 		return c.lanes, c.at, nil
 	}
 	s.dispatch.mu.Lock()
