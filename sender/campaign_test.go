@@ -3,14 +3,17 @@ package sender_test
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/reputemail/repute/sender"
 	"github.com/reputemail/repute/sender/queue"
+	"github.com/reputemail/repute/sender/route"
 	"github.com/reputemail/repute/sender/sendertest"
 	"github.com/reputemail/repute/throttle"
 )
@@ -116,6 +119,42 @@ func TestBacklogOldestFirst(t *testing.T) {
 			if want := fmt.Sprintf("user%d@example.com", i); m.To[0] != want {
 				t.Fatalf("message %d went to %s, want %s", i, m.To[0], want)
 			}
+		}
+	})
+}
+
+// TestTurnsOutliveAnswersOfDNS: the destinations of a provider have their turns in the same order all the time, also when what DNS said of them runs out,
+// all at once, and is asked for anew, and when leases go back. Sixteen lanes may ask the queue at a time; the one that hears first goes first.
+func TestTurnsOutliveAnswersOfDNS(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const domains, each = 40, 20
+		st := newStage(t)
+		st.provider = "all"
+		cfg := st.config("a")
+		cfg.Throttle = nil
+		cfg.Limits = map[string]throttle.Limits{"all": {Connections: 5, MessageRate: throttle.Rate{N: 1, Per: time.Second}}}
+		st.resolve = func(_ context.Context, domain string) (route.Destination, error) {
+			time.Sleep(time.Duration(rand.Int64N(int64(100 * time.Millisecond))))
+			d := found(domain)
+			d.Expires = time.Now().Add(5 * time.Minute)
+			return d, nil
+		}
+		s := st.start(cfg)
+		for i := range domains * each {
+			st.enqueue(s, "", fmt.Sprintf("u%d@d%d.example", i, i%domains))
+		}
+		time.Sleep(time.Hour)
+		order := st.order()
+		if len(order) != domains*each {
+			t.Fatalf("%d of %d were sent", len(order), domains*each)
+		}
+		latest := map[string]int{}
+		for i, to := range order {
+			_, d, _ := strings.Cut(to, "@")
+			if before, ok := latest[d]; ok && before >= domains && (i-before < domains-16 || i-before > domains+16) {
+				t.Errorf("%s had its turns %d and %d", d, before, i)
+			}
+			latest[d] = i
 		}
 	})
 }

@@ -24,6 +24,7 @@ const (
 	queueRetry      = 5 * time.Second  // after an error of the queue
 	gateRetry       = time.Minute      // after an error of the gate or signer
 	destinationTTL  = 5 * time.Minute  // of a Resolver that says nothing
+	staleFor        = time.Minute      // how long after its end an answer is used while it is asked for anew
 	minClaim        = 8
 	maxClaim        = 256
 	maxBuffered     = 256     // a lane's deliveries that go straight to dispatch
@@ -265,7 +266,7 @@ func (d *dispatcher) advance(l *lane, limit int) (began bool) {
 		}
 		if len(l.buf) == 0 {
 			d.retain(l, nil, 0)
-			if l.fetching || l.resolving {
+			if l.fetching || l.returning || l.resolving { // their end comes back here
 				return began
 			}
 			if !l.due.IsZero() {
@@ -385,7 +386,10 @@ func (d *dispatcher) takeTurn(l *lane) {
 	l.turn = nil
 	p.claiming--
 	d.served = p
-	d.advance(l, 1)
+	p.full = false
+	if began := d.advance(l, 1); !began && p.full && p.busy.has(l) { // others were quicker
+		p.busy.putBack(l)
+	}
 	d.served = nil
 	d.serve(p, "")
 }
@@ -395,11 +399,17 @@ func (d *dispatcher) resolved(l *lane, now time.Time) bool {
 	if l.dest != nil && l.dest.Expires.After(now) {
 		return true
 	}
+	// An answer that has just run out is good while it is asked for anew, so that the lane keeps its place in lines.
+	stale := l.dest.usable(now)
 	if l.resolving || d.stopping {
-		return false
+		return stale
 	}
 	if l.dnsUntil.After(now) {
-		return false
+		if !stale {
+			l.waits = []Wait{l.dnsWait}
+			d.setEarlier(&l.alarm, l.dnsUntil)
+		}
+		return stale
 	}
 	if !l.stream.direct {
 		l.dest = d.relayed(l.key.Domain, now)
@@ -414,7 +424,7 @@ func (d *dispatcher) resolved(l *lane, now time.Time) bool {
 		l.resolving = false
 		d.settleResolve(l, dest, err)
 	})
-	return false
+	return stale
 }
 
 // settleResolve takes the resolver's answer. The mutex is held.
@@ -425,8 +435,12 @@ func (d *dispatcher) settleResolve(l *lane, dest route.Destination, err error) {
 		if !dest.Expires.After(now) {
 			dest.Expires = now.Add(destinationTTL)
 		}
+		before := l.dest
 		l.dest = d.destinationOf(l.key.Domain, dest)
 		d.know(l.key.Domain, l.dest)
+		if l.lines > 0 && before.usable(now) && before.provider == l.dest.provider { // it has its turn in time
+			return
+		}
 		d.advance(l, 0)
 		return
 	}
@@ -445,7 +459,10 @@ func (d *dispatcher) settleResolve(l *lane, dest route.Destination, err error) {
 	}
 	l.dnsTries++
 	l.dnsUntil = now.Add(min(30*time.Minute, time.Minute<<min(l.dnsTries-1, 5)))
-	l.waits = []Wait{{Reason: WaitDNS, Until: l.dnsUntil, Detail: err.Error()}}
+	l.dnsWait = Wait{Reason: WaitDNS, Until: l.dnsUntil, Detail: err.Error()}
+	if !l.dest.usable(now) {
+		l.waits = []Wait{l.dnsWait}
+	}
 	d.s.stats.waited(Path{Provider: l.key.Domain}, WaitDNS)
 	d.setEarlier(&l.alarm, l.dnsUntil)
 }

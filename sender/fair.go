@@ -1,13 +1,23 @@
 package sender
 
-import "slices"
+import (
+	"cmp"
+	"slices"
+)
 
 // fairQueue holds the lanes that wait for one path. It is served stream by stream in proportion to their weights
 // (stride scheduling), and within a stream in turn. A lane stands in it at most once.
 type fairQueue struct {
 	streams map[*stream]*turn
-	in      map[*lane]struct{}
+	in      map[*lane]uint64 // the place of each, counted from the first that ever stood here
+	places  uint64
 	pass    uint64 // of the stream served last: where a stream starts that was absent
+}
+
+// place is where a lane stood in a queue.
+type place struct {
+	in *fairQueue
+	at uint64
 }
 
 // turn is one stream's place in a fairQueue.
@@ -15,7 +25,6 @@ type turn struct {
 	lanes []*lane
 	pass  uint64
 	pops  int // how many turns lanes have had
-	from  int // where the lane stood that was taken last
 }
 
 // strideUnit is divided by a stream's weight to give its stride.
@@ -35,10 +44,11 @@ func (q *fairQueue) add(l *lane) bool {
 		return false
 	}
 	if q.in == nil {
-		q.in = map[*lane]struct{}{}
+		q.in = map[*lane]uint64{}
 		q.streams = map[*stream]*turn{}
 	}
-	q.in[l] = struct{}{}
+	q.places++
+	q.in[l] = q.places
 	l.lines++
 	t := q.streams[l.stream.itself()]
 	if t == nil {
@@ -94,10 +104,9 @@ func (q *fairQueue) pop(site string) *lane {
 	} else {
 		best.lanes = append(best.lanes[:i], best.lanes[i+1:]...)
 	}
-	best.from = i
 	best.pops++
 	l.turns++
-	l.popped = best.pops
+	l.popped, l.stood = best.pops, place{q, q.in[l]}
 	delete(q.in, l)
 	l.lines--
 	q.pass = best.pass
@@ -116,13 +125,21 @@ func (q *fairQueue) remove(l *lane) {
 	l.lines--
 }
 
-// putBack returns the lane that was popped last to its place: it had no turn.
+// putBack returns a lane that stands in the queue again to the place from which it was popped: it had no turn. One that was popped from another queue since,
+// as when its rank has changed, stays where it is.
 func (q *fairQueue) putBack(l *lane) {
-	t := q.streams[l.stream.itself()]
-	if n := len(t.lanes) - 1; n > t.from && t.lanes[n] == l {
-		copy(t.lanes[t.from+1:], t.lanes[t.from:n])
-		t.lanes[t.from] = l
+	if l.stood.in != q {
+		return
 	}
+	t := q.streams[l.stream.itself()]
+	q.in[l] = l.stood.at
+	if n := len(t.lanes) - 1; t.lanes[n] == l {
+		t.lanes = t.lanes[:n]
+	} else { // others have come since
+		t.lanes = slices.DeleteFunc(t.lanes, func(o *lane) bool { return o == l })
+	}
+	i, _ := slices.BinarySearchFunc(t.lanes, l.stood.at, func(o *lane, at uint64) int { return cmp.Compare(q.in[o], at) })
+	t.lanes = slices.Insert(t.lanes, i, l)
 	l.turns--
-	t.pass -= min(t.pass, strideUnit/uint64(l.stream.Weight)) // where its rank has changed meanwhile it stands in another queue, and was not served there
+	t.pass -= min(t.pass, strideUnit/uint64(l.stream.Weight))
 }

@@ -36,6 +36,7 @@ type lane struct {
 	resolving bool
 	dest      *destination
 	dnsTries  int
+	dnsWait   Wait          // the latest failure to resolve
 	dnsUntil  time.Time     // when to resolve again after a failure
 	pause     time.Duration // the latest hold for the gate, signer or queue
 	heldUntil time.Time     // nothing is begun before
@@ -45,6 +46,7 @@ type lane struct {
 	// How many turns it has had among the lanes of a stream that wait for a path, and when the latest was.
 	turnOf        *turn
 	turns, popped int
+	stood         place // where it stood before that
 
 	lines int    // in how many lines it stands
 	turn  *path  // whose turn it has, while it claims what to send
@@ -82,6 +84,9 @@ type destination struct {
 	provider string
 	site     string // the set of MX hosts: sessions are shared by destinations with the same
 }
+
+// usable reports whether there is a destination, and its answer is not too old to be used while it is asked for anew.
+func (dst *destination) usable(now time.Time) bool { return dst != nil && dst.Expires.Add(staleFor).After(now) }
 
 func (l *lane) site() string {
 	if l.dest == nil {

@@ -2,7 +2,9 @@ package sender_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -10,6 +12,7 @@ import (
 	"github.com/reputemail/repute/bounce"
 	"github.com/reputemail/repute/sender"
 	"github.com/reputemail/repute/sender/queue"
+	"github.com/reputemail/repute/sender/route"
 	"github.com/reputemail/repute/sender/sendertest"
 	"github.com/reputemail/repute/sender/transport"
 	"github.com/reputemail/repute/throttle"
@@ -94,6 +97,48 @@ func TestASlowReceiverGetsItsMailOnce(t *testing.T) {
 		time.Sleep(5 * time.Hour)
 		if n := mx.Inbox().Len(); n != 2 || len(w.of(sender.EventDelivered)) != 2 {
 			t.Errorf("%d arrived of 2, %d told as delivered", n, len(w.of(sender.EventDelivered)))
+		}
+	})
+}
+
+// TestMailComesWhileLeasesGoBack: a queue may take its time to take back what a lane has had for too long. What comes for the lane meanwhile waits for
+// that, and is not asked for in vain all the time.
+func TestMailComesWhileLeasesGoBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		st := newStage(t)
+		st.limits.Connections = 1
+		known, entered, claims := false, make(chan struct{}, 100), 0
+		st.resolve = func(_ context.Context, domain string) (route.Destination, error) {
+			if !get(st, func() bool { return known }) {
+				return route.Destination{}, errors.New("no answer")
+			}
+			return found(domain), nil
+		}
+		cfg := st.config("a")
+		cfg.Queue = &hookedQueue{Queue: memory(t), afterClaim: func() { claims++ }, settle: func(_ context.Context, batch []queue.Settlement) ([]string, error) {
+			if batch[0].State == queue.Waiting {
+				entered <- struct{}{}
+				time.Sleep(20 * time.Second)
+			}
+			return nil, nil
+		}}
+		s := st.start(cfg)
+		st.enqueue(s, "", "one@x.example")
+		select {
+		case <-entered:
+		case <-time.After(time.Hour):
+			t.Fatal("the lease was kept until it had run out")
+		}
+		before := claims
+		st.enqueue(s, "", "two@x.example")
+		time.Sleep(10 * time.Second)
+		if claims != before {
+			t.Errorf("asked the queue %d times for mail that must not overtake", claims-before)
+		}
+		st.set(func() { known = true })
+		time.Sleep(time.Hour)
+		if got, want := st.order(), []string{"one@x.example", "two@x.example"}; !slices.Equal(got, want) {
+			t.Errorf("sent %v, want %v", got, want)
 		}
 	})
 }

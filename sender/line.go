@@ -76,5 +76,5 @@ func (q *line) pop(site string) *lane {
 	return l
 }
 
-// putBack returns the lane that was popped last to its place: it had no turn.
+// putBack returns a lane that was popped and stands in line again to its place: it had no turn.
 func (q *line) putBack(l *lane) { q.by[q.in[l]].putBack(l) }
