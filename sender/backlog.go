@@ -12,7 +12,7 @@ import (
 // hold notes that the queue holds n deliveries more of a lane that are due. counts is how often the queue was counted so far.
 func (l *lane) hold(n, counts int) {
 	if l.counted != counts {
-		l.counted, l.changed = counts, 0
+		l.counted, l.changed, l.taken = counts, 0, 0
 	}
 	l.changed += n
 	l.queued = max(0, l.queued+n)
@@ -21,6 +21,7 @@ func (l *lane) hold(n, counts int) {
 // claimed notes what a claim took and told.
 func (l *lane) claimed(got *queue.Claimed, counts int) {
 	l.hold(-len(got.Deliveries), counts)
+	l.taken += len(got.Deliveries)
 	switch {
 	case !got.More, got.Next > 0: // the rest is not due, or there is none
 		l.hold(-l.queued, counts)
@@ -130,7 +131,20 @@ func (s *Sender) backlog(ctx context.Context) ([]queue.LaneBacklog, error) {
 	return lanes, nil
 }
 
-// counted takes a count for how much the queue could give out of each lane, with what has changed since it was begun.
+// recount takes a count of what the queue could give out of the lane, which was begun when counts was raised. What was claimed since may be in it or
+// not, so that it leaves a range: within that what we have reckoned ourselves is kept, and the first count of all is taken for the middle of it.
+func (l *lane) recount(due, counts int) {
+	l.hold(0, counts)
+	low := max(0, due+l.changed)
+	high := max(low, due+l.changed+l.taken)
+	if counts == 1 {
+		l.queued = (low + high) / 2
+		return
+	}
+	l.queued = min(max(l.queued, low), high)
+}
+
+// counted takes a count for how much the queue could give out of each lane.
 func (d *dispatcher) counted(lanes []queue.LaneBacklog, counts int) {
 	running, now := d.s.isRunning(), time.Now()
 	for part := range slices.Chunk(lanes, lookStep) { // the others want the mutex too
@@ -144,8 +158,7 @@ func (d *dispatcher) counted(lanes []queue.LaneBacklog, counts int) {
 			if found {
 				l = d.lane(part[i].Lane)
 			}
-			l.hold(0, counts)
-			l.queued = max(0, part[i].Due+l.changed)
+			l.recount(part[i].Due, counts)
 			if found {
 				d.expectLocked(l.key, now)
 			}

@@ -165,3 +165,27 @@ func TestSpeed(t *testing.T) {
 		t.Errorf("%v an attempt", g)
 	}
 }
+
+// TestRecount: what is claimed while the queue is counted is in the count or not, and is not taken off twice.
+func TestRecount(t *testing.T) {
+	for _, c := range []struct {
+		name                        string
+		reckoned, accepted, claimed int // before the count, and while it went on
+		due, counts, want           int
+	}{
+		{"right, claims came first", 700, 0, 64, 636, 2, 636},
+		{"right, the count came first", 700, 0, 64, 700, 2, 636},
+		{"right, some were accepted", 700, 10, 64, 650, 2, 646},
+		{"others have claimed", 700, 0, 64, 300, 2, 300},
+		{"others have accepted", 700, 0, 64, 1000, 2, 936},
+		{"the first count", 17, 0, 16, 700, 1, 692},
+		{"all but one claimed", 65, 0, 64, 1, 2, 1},
+	} {
+		l := &lane{queued: c.reckoned}
+		l.hold(c.accepted, c.counts)
+		l.claimed(&queue.Claimed{Deliveries: make([]queue.Delivery, c.claimed), More: true}, c.counts)
+		if l.recount(c.due, c.counts); l.queued != c.want {
+			t.Errorf("%s: %d, want %d", c.name, l.queued, c.want)
+		}
+	}
+}

@@ -28,7 +28,8 @@ type lane struct {
 	news     int              // how often something was expected: a claim under way may not have seen the latest
 	inFlight int              // groups being attempted
 	queued   int              // about how many deliveries the queue could give out now (backlog.go)
-	changed  int              // by how much that has changed since the queue was counted for the counted-th time
+	changed  int              // by how much that has changed since the counted-th count of the queue was begun
+	taken    int              // how much of that was claimed
 	counted  int
 
 	fetching  bool
