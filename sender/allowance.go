@@ -202,15 +202,8 @@ func (d *dispatcher) prepare(p *path, n int, now time.Time) {
 	}
 	p.useful = false
 	p.preparing = d.spawn(func() {
-		ctx, cancel := context.WithTimeout(d.ctx, prepareTime)
+		ctx, cancel := context.WithTimeout(d.s.live, prepareTime) // a Sender that stops needs no allowance
 		defer cancel()
-		go func() { // a Sender that stops needs no allowance
-			select {
-			case <-d.s.stop:
-				cancel()
-			case <-ctx.Done():
-			}
-		}()
 		select {
 		case d.prepares <- struct{}{}:
 			d.s.preparer.PrepareAt(ctx, now, warmup.Path(p.key), n)

@@ -167,18 +167,9 @@ func (d *dispatcher) counted(lanes []queue.LaneBacklog, counts int) {
 	}
 }
 
-// keepCounting counts the queue when the Sender starts and every now and then, until stop is closed: so that forecasts know of what was there before, and of what other
+// keepCounting counts the queue when the Sender starts and every now and then, until ctx ends: so that forecasts know of what was there before, and of what other
 // processes do.
-func (s *Sender) keepCounting(ctx context.Context, stop <-chan struct{}) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	go func() { // Stop lets attempts end, but need not wait for this
-		select {
-		case <-stop:
-			cancel()
-		case <-ctx.Done():
-		}
-	}()
+func (s *Sender) keepCounting(ctx context.Context) {
 	tick := time.NewTicker(countEvery)
 	defer tick.Stop()
 	for {
@@ -189,7 +180,7 @@ func (s *Sender) keepCounting(ctx context.Context, stop <-chan struct{}) {
 			s.log.Error("queue does not tell what it holds", "err", err)
 		}
 		select {
-		case <-stop:
+		case <-ctx.Done():
 			return
 		case <-tick.C:
 		}

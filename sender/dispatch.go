@@ -3,14 +3,12 @@ package sender
 import (
 	"container/list"
 	"context"
-	"errors"
 	"slices"
 	"sync"
 	"time"
 
 	"github.com/reputemail/repute/internal/keyed"
 	"github.com/reputemail/repute/sender/queue"
-	"github.com/reputemail/repute/sender/route"
 	"github.com/reputemail/repute/throttle"
 )
 
@@ -96,8 +94,8 @@ func newDispatcher(s *Sender) *dispatcher {
 	}
 }
 
-// run rings the alarms until stop is closed.
-func (d *dispatcher) run(stop <-chan struct{}) {
+// run rings the alarms until ctx ends.
+func (d *dispatcher) run(ctx context.Context) {
 	defer d.wg.Done()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -110,7 +108,7 @@ func (d *dispatcher) run(stop <-chan struct{}) {
 		}
 		timer.Reset(time.Until(next))
 		select {
-		case <-stop:
+		case <-ctx.Done():
 			return
 		case <-d.wake:
 		case <-timer.C:
@@ -301,170 +299,6 @@ func (d *dispatcher) advance(l *lane, limit int) (began bool) {
 		}
 	}
 	return began
-}
-
-// claim leases more deliveries of the lane. The mutex is held.
-func (d *dispatcher) claim(l *lane) {
-	if l.fetching || l.returning {
-		return
-	}
-	chunk, news := l.chunk, l.news
-	l.fetching = d.spawn(func() {
-		defer d.takeTurn(l)
-		d.claims <- struct{}{}
-		got, err := d.s.cfg.Queue.Claim(d.ctx, queue.Claim{Lane: l.key, Limit: chunk, LeaseFor: leaseFor})
-		<-d.claims
-		now := time.Now()
-		d.mu.Lock()
-		defer d.unlock()
-		l.fetching = false
-		if err != nil {
-			if d.ctx.Err() == nil {
-				d.s.log.Error("queue does not give deliveries", "err", err)
-			}
-			l.due = now.Add(queueRetry)
-			l.waits = []Wait{{Reason: WaitQueue, Until: l.due, Detail: err.Error()}}
-			d.setEarlier(&l.alarm, l.due)
-			return
-		}
-		l.claimed(&got, d.counts)
-		before := l.due
-		l.due = time.Time{}
-		if l.news == news {
-			l.best = minRank
-		}
-		if l.news != news { // said while the queue was being asked
-			l.due = before
-		}
-		if got.More {
-			if n := len(got.Deliveries); n > 0 { // the queue gives the best first
-				l.best = max(l.best, got.Deliveries[n-1].Priority)
-			}
-			next := now.Add(got.Next)
-			if len(got.Deliveries) == 0 && got.Next <= 0 { // others have them
-				next = now.Add(tokenHold)
-			}
-			if l.due.IsZero() || next.Before(l.due) {
-				l.due = next
-			}
-		}
-		if len(got.Deliveries) == chunk {
-			l.chunk = min(maxClaim, 2*chunk)
-		} else {
-			l.chunk = minClaim
-		}
-		for _, del := range got.Deliveries {
-			del.Due = now.Add(leaseFor) // by our clock
-			if d.s.settler.unwritten(&del) {
-				continue
-			}
-			if d.stopping {
-				d.late = append(d.late, release(&del))
-				continue
-			}
-			if del.Expired {
-				d.outbox = append(d.outbox, d.s.settler.expired(del))
-				continue
-			}
-			l.insert(del)
-		}
-		d.rerank(l)
-		if l.turn == nil {
-			d.advance(l, 0)
-		}
-	})
-}
-
-// takeTurn lets a lane have the turn that was kept for it while it claimed, and the line go on.
-func (d *dispatcher) takeTurn(l *lane) {
-	d.mu.Lock()
-	defer d.unlock()
-	p := l.turn
-	if p == nil {
-		return
-	}
-	l.turn = nil
-	p.claiming--
-	d.served = p
-	p.full = false
-	if began := d.advance(l, 1); !began && p.full && p.busy.has(l) { // others were quicker
-		p.busy.putBack(l)
-	}
-	d.served = nil
-	d.serve(p, "")
-}
-
-// resolved reports whether the lane's destination is known, and else sees to it. The mutex is held.
-func (d *dispatcher) resolved(l *lane, now time.Time) bool {
-	if l.dest != nil && l.dest.Expires.After(now) {
-		return true
-	}
-	// An answer that has just run out is good while it is asked for anew, so that the lane keeps its place in lines.
-	stale := l.dest.usable(now)
-	if l.resolving || d.stopping {
-		return stale
-	}
-	if l.dnsUntil.After(now) {
-		if !stale {
-			l.waits = []Wait{l.dnsWait}
-			d.setEarlier(&l.alarm, l.dnsUntil)
-		}
-		return stale
-	}
-	if !l.stream.direct {
-		l.dest = d.relayed(l.key.Domain, now)
-		return true
-	}
-	l.resolving = d.spawn(func() {
-		d.resolves <- struct{}{}
-		dest, err := d.s.cfg.Resolver.Resolve(d.ctx, l.key.Domain)
-		<-d.resolves
-		d.mu.Lock()
-		defer d.unlock()
-		l.resolving = false
-		d.settleResolve(l, dest, err)
-	})
-	return stale
-}
-
-// settleResolve takes the resolver's answer. The mutex is held.
-func (d *dispatcher) settleResolve(l *lane, dest route.Destination, err error) {
-	now := time.Now()
-	if err == nil {
-		l.dnsTries = 0
-		if !dest.Expires.After(now) {
-			dest.Expires = now.Add(destinationTTL)
-		}
-		before := l.dest
-		l.dest = d.destinationOf(l.key.Domain, dest)
-		d.know(l.key.Domain, l.dest)
-		if l.lines > 0 && before.usable(now) && before.provider == l.dest.provider { // it has its turn in time
-			return
-		}
-		d.advance(l, 0)
-		return
-	}
-	if d.ctx.Err() != nil {
-		return
-	}
-	var re *route.Error
-	if errors.As(err, &re) && !re.Temporary {
-		// The destination takes no mail: all that waits for it bounces, what the queue still holds is claimed and follows.
-		for _, del := range l.buf {
-			d.outbox = append(d.outbox, d.s.settler.unroutable(del, re.Reply))
-		}
-		l.buf = nil
-		d.advance(l, 0)
-		return
-	}
-	l.dnsTries++
-	l.dnsUntil = now.Add(min(30*time.Minute, time.Minute<<min(l.dnsTries-1, 5)))
-	l.dnsWait = Wait{Reason: WaitDNS, Until: l.dnsUntil, Detail: err.Error()}
-	if !l.dest.usable(now) {
-		l.waits = []Wait{l.dnsWait}
-	}
-	d.s.stats.waited(Path{Provider: l.key.Domain}, WaitDNS)
-	d.setEarlier(&l.alarm, l.dnsUntil)
 }
 
 // again puts what was not attempted of a group back at the front of its lane. The mutex is held.

@@ -12,8 +12,8 @@ import (
 
 // Forecast is about when a message would go out, if it were accepted now. It is an estimate: what is in the way is known, and what will come is not.
 //
-// It goes by what the Sender has in memory. A path may be stopped: it goes on when that ends. A path that is being warmed up goes on when it has allowance, or the mail
-// takes another route, as it would. A path that is busy gives as much as its limits let through now, and not more than it has given lately while mail stood in line for it; of that
+// It goes by what the Sender has in memory. A path may be stopped, or something be suspended by an operator: it goes on when that ends, or the mail takes another route, as it would. A path that is being warmed up goes on when it has allowance, or the mail
+// takes another route. A path that is busy gives as much as its limits let through now, and not more than it has given lately while mail stood in line for it; of that
 // the lane has the part that the weights of the streams and the turns of the other lanes leave for it. Then what stands before the message takes so long.
 //
 // What it does not know of: mail that will be accepted with a higher priority or weight, retries that are not due yet, and what receivers will say. What other processes

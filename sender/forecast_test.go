@@ -179,6 +179,72 @@ func TestForecastOfAColdRoute(t *testing.T) {
 	}
 }
 
+// TestForecastOfHolds: what an operator has suspended goes on when that ends, if it is known, and takes another route if it may.
+func TestForecastOfHolds(t *testing.T) {
+	const until = 20 * time.Minute
+	for _, c := range []struct {
+		name   string
+		target sender.Target
+		routes int // that there are
+		ends   bool
+		path   string
+		basis  sender.Basis
+		most   time.Duration // until it is tried; 0: it is not
+	}{
+		{"destination for a time", sender.Target{Destination: "example.com"}, 1, true, "out", sender.BasisLimits, time.Hour},
+		{"provider for a time", sender.Target{Provider: "example.com"}, 1, true, "out", sender.BasisLimits, time.Hour},
+		{"stream for a time", sender.Target{Stream: "default"}, 1, true, "out", sender.BasisLimits, time.Hour},
+		{"the only route for a time", sender.Target{Route: "out"}, 1, true, "out", sender.BasisLimits, time.Hour},
+		{"the only path for a time", sender.Target{Route: "out", Provider: "example.com"}, 1, true, "out", sender.BasisLimits, time.Hour},
+		{"one of two routes for a time", sender.Target{Route: "out"}, 2, true, "other", sender.BasisLimits, 10 * time.Minute},
+		{"one of two routes", sender.Target{Route: "out"}, 2, false, "other", sender.BasisLimits, 10 * time.Minute},
+		{"destination", sender.Target{Destination: "example.com"}, 1, false, "out", sender.BasisUnknown, 0},
+		{"the only route", sender.Target{Route: "out"}, 1, false, "out", sender.BasisUnknown, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				w.mx("example.com", sendertest.ServerConfig{})
+				cfg := w.config()
+				cfg.Streams = []sender.Stream{{Name: "default"}}
+				cfg.Routes = []sender.Route{{Name: "out", Hostname: "out.example.org"}, {Name: "other", Hostname: "other.example.org"}}[:c.routes]
+				cfg.Limits = map[string]throttle.Limits{"example.com": {Connections: 5, MessageRate: throttle.Rate{N: 1, Per: time.Second}}}
+				s := w.start(cfg)
+				f, err := s.Forecast(bg, "", "example.com") // which looks its hosts up
+				w.must(err)
+				if f.Basis != sender.BasisClear {
+					t.Errorf("before: %+v", f)
+				}
+				h := sender.Hold{Target: c.target, Act: ada}
+				if c.ends {
+					h.Until = time.Now().Add(until)
+				}
+				w.must(s.Suspend(bg, h))
+				w.enqueue(s, users(300, "example.com")...)
+				time.Sleep(time.Second)
+				if c.most > 0 {
+					f, tried, now := w.probe(s, note("last@example.com"), c.most)
+					near(t, c.name, f, tried, now, 0.1, 0)
+					if f.Path.Route != c.path || f.Basis != c.basis || f.Waits[0].Reason != sender.WaitSuspended || f.Waits[0].Until != h.Until {
+						t.Errorf("%+v", f)
+					}
+					return
+				}
+				m := note("last@example.com")
+				m.NotAfter = time.Now().Add(time.Minute)
+				r, err := s.Enqueue(bg, m) // may be resumed at any time
+				w.must(err)
+				if f = r.Forecast; f.Path.Route != c.path || f.Basis != c.basis || len(f.Waits) != 1 || f.Waits[0].Reason != sender.WaitSuspended || f.Ahead < 299 {
+					t.Errorf("%+v", f)
+				}
+				if off := f.At.Sub(time.Now()) - 299*time.Second; off.Abs() > 30*time.Second {
+					t.Errorf("off by %v", off)
+				}
+			})
+		})
+	}
+}
+
 func TestForecastOfWeights(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)

@@ -148,6 +148,7 @@ func (d *dispatcher) putBack(l *lane) {
 	for i := range l.buf {
 		del := &l.buf[i]
 		l.best = max(l.best, del.Priority)
+		l.hold(1, d.counts)
 		d.outbox = append(d.outbox, settled{Settlement: release(del), lane: del.Lane})
 	}
 	l.buf = nil

@@ -226,24 +226,15 @@ func (h *Hold) inClock(translate func(time.Time) time.Time) {
 	}
 }
 
-// keep sees to it, until stop is closed, that holds end when their time is over, that the store gets what it did not take, that the orders of other processes are obeyed, and
+// keep sees to it, until ctx ends, that holds end when their time is over, that the store gets what it did not take, that the orders of other processes are obeyed, and
 // that it is told when a route is drained.
-func (h *holds) keep(ctx context.Context, stop <-chan struct{}) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	go func() { // Stop lets attempts end, but need not wait for this
-		select {
-		case <-stop:
-			cancel()
-		case <-ctx.Done():
-		}
-	}()
+func (h *holds) keep(ctx context.Context) {
 	h.looked = time.Now() // by open
 	timer := time.NewTimer(h.untilNext(h.looked))
 	defer timer.Stop()
 	for {
 		select {
-		case <-stop:
+		case <-ctx.Done():
 			return
 		case <-h.wake:
 		case <-timer.C:

@@ -8,9 +8,9 @@ import (
 	"github.com/reputemail/repute/sender/queue"
 )
 
-// keepHouse looks and tidies by the clock until stop is closed. It talks to the queue, which may be slow; so it has a
+// keepHouse looks and tidies by the clock until live ends. It talks to the queue, which may be slow; so it has a
 // goroutine of its own.
-func (d *dispatcher) keepHouse(stop <-chan struct{}) {
+func (d *dispatcher) keepHouse(live context.Context) {
 	defer d.wg.Done()
 	ticker := time.NewTicker(lookEvery)
 	defer ticker.Stop()
@@ -29,7 +29,7 @@ func (d *dispatcher) keepHouse(stop <-chan struct{}) {
 		}
 		cancel()
 		select {
-		case <-stop:
+		case <-live.Done():
 			return
 		case <-ticker.C:
 		}
@@ -72,18 +72,8 @@ func (d *dispatcher) find(ctx context.Context) ([]queue.LaneDue, error) {
 	return due, err
 }
 
-// watch hears of mail that came into the queue without this Sender, until stop is closed.
-func (d *dispatcher) watch(w Watcher, stop <-chan struct{}) {
-	defer d.wg.Done()
-	ctx, cancel := context.WithCancel(d.ctx)
-	defer cancel()
-	go func() {
-		select {
-		case <-stop:
-			cancel()
-		case <-ctx.Done():
-		}
-	}()
+// watch hears of mail that came into the queue without this Sender, until ctx ends.
+func (d *dispatcher) watch(ctx context.Context, w Watcher) {
 	for ctx.Err() == nil {
 		err := w.Watch(ctx, func(n queue.News) { d.hear(n) })
 		if ctx.Err() == nil {

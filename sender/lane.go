@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/reputemail/repute/sender/queue"
-	"github.com/reputemail/repute/sender/route"
 )
 
 // lane is a lane of the queue that the dispatcher knows to hold mail. The dispatcher's mutex guards it.
@@ -78,16 +77,6 @@ func splitLaneRoute(s string) (route, pool string, warmOnly bool) {
 	route, pool, _ = strings.Cut(s, poolMark)
 	return route, pool, warmOnly
 }
-
-// destination is a resolved domain, grouped.
-type destination struct {
-	route.Destination
-	provider string
-	site     string // the set of MX hosts: sessions are shared by destinations with the same
-}
-
-// usable reports whether there is a destination, and its answer is not too old to be used while it is asked for anew.
-func (dst *destination) usable(now time.Time) bool { return dst != nil && dst.Expires.Add(staleFor).After(now) }
 
 func (l *lane) site() string {
 	if l.dest == nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -107,7 +108,8 @@ func TestMailComesWhileLeasesGoBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		st := newStage(t)
 		st.limits.Connections = 1
-		known, entered, claims := false, make(chan struct{}, 100), 0
+		known, entered := false, make(chan struct{}, 100)
+		var claims atomic.Int32
 		st.resolve = func(_ context.Context, domain string) (route.Destination, error) {
 			if !get(st, func() bool { return known }) {
 				return route.Destination{}, errors.New("no answer")
@@ -115,7 +117,7 @@ func TestMailComesWhileLeasesGoBack(t *testing.T) {
 			return found(domain), nil
 		}
 		cfg := st.config("a")
-		cfg.Queue = &hookedQueue{Queue: memory(t), afterClaim: func() { claims++ }, settle: func(_ context.Context, batch []queue.Settlement) ([]string, error) {
+		cfg.Queue = &hookedQueue{Queue: memory(t), afterClaim: func() { claims.Add(1) }, settle: func(_ context.Context, batch []queue.Settlement) ([]string, error) {
 			if batch[0].State == queue.Waiting {
 				entered <- struct{}{}
 				time.Sleep(20 * time.Second)
@@ -129,11 +131,11 @@ func TestMailComesWhileLeasesGoBack(t *testing.T) {
 		case <-time.After(time.Hour):
 			t.Fatal("the lease was kept until it had run out")
 		}
-		before := claims
+		before := claims.Load()
 		st.enqueue(s, "", "two@x.example")
 		time.Sleep(10 * time.Second)
-		if claims != before {
-			t.Errorf("asked the queue %d times for mail that must not overtake", claims-before)
+		if n := claims.Load() - before; n != 0 {
+			t.Errorf("asked the queue %d times for mail that must not overtake", n)
 		}
 		st.set(func() { known = true })
 		time.Sleep(time.Hour)

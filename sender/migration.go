@@ -263,22 +263,13 @@ func (s *Sender) openMigrator(ctx context.Context) error {
 	return nil
 }
 
-// keepMigrating lets the migrations decide, until stop is closed.
-func (s *Sender) keepMigrating(ctx context.Context, stop <-chan struct{}) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	go func() { // Stop lets attempts end, but need not wait for this
-		select {
-		case <-stop:
-			cancel()
-		case <-ctx.Done():
-		}
-	}()
+// keepMigrating lets the migrations decide, until ctx ends.
+func (s *Sender) keepMigrating(ctx context.Context) {
 	tick := time.NewTicker(migrationSync)
 	defer tick.Stop()
 	for {
 		select {
-		case <-stop:
+		case <-ctx.Done():
 			return
 		case <-tick.C:
 		}

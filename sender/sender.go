@@ -69,8 +69,9 @@ type Sender struct {
 
 	mu      sync.Mutex
 	state   lifeState
-	stop    chan struct{}      // ends the dispatcher's loop
-	abort   context.CancelFunc // ends attempts
+	live    context.Context    // of all but attempts: Stop lets those end, and need not wait for the rest
+	wane    context.CancelFunc // ends live
+	abort   context.CancelFunc // ends attempts, and live
 	stopped chan struct{}      // closed when Stop is done
 }
 
@@ -81,39 +82,6 @@ const (
 	started
 	stopping
 )
-
-// stream is a Stream made ready.
-type stream struct {
-	Stream
-	index  int
-	pool   *poolInfo
-	domain string // the budget of its signing domain, by Path.Route; empty if it has none
-	// migrations are those that the stream takes part in, and all the routes of its pool and of these.
-	migrations []*migrationInfo
-	all        []*routeInfo
-	direct     bool // some route of the pool sends directly, so destinations are resolved
-	// of is the stream itself, where this is one whose mail was moved to another pool.
-	of *stream
-}
-
-// poolInfo is a Pool made ready.
-type poolInfo struct {
-	routes, overflow []*routeInfo
-	weights          map[*routeInfo]int // nil: in order
-}
-
-func (p *poolInfo) has(r *routeInfo) bool {
-	return slices.Contains(p.routes, r) || slices.Contains(p.overflow, r)
-}
-
-// signature is the header that signs one message, made once.
-type signature struct {
-	mu     sync.Mutex
-	header []byte
-}
-
-// maxSignatures is how many signatures of messages to several recipients are kept.
-const maxSignatures = 1024
 
 // maxLate is how many late results are remembered, so that each counts once.
 const maxLate = 100_000
@@ -135,7 +103,7 @@ func New(cfg Config) (*Sender, error) {
 		late:     keyed.New(keyed.Config[string, struct{}]{Max: maxLate}),
 		checked:  keyed.New(keyed.Config[string, admission]{Max: maxChecked, Idle: checkedFor}),
 		compared: keyed.New(keyed.Config[string, compared]{Max: maxCompared, Idle: comparedFor}),
-		stop:     make(chan struct{}), stopped: make(chan struct{}),
+		stopped:  make(chan struct{}),
 	}
 	for _, r := range cfg.Routes {
 		s.routes[r.Name] = newRouteInfo(r)
@@ -262,47 +230,6 @@ func (s *Sender) needsDNS() bool {
 	return false
 }
 
-// relayLimits are those of a relay that sets none: the relay is there to take our mail, so nothing holds the rate back.
-var relayLimits = throttle.Limits{Connections: 10, MessagesPerConnection: 100, Recipients: 100, IdleTimeout: time.Minute}
-
-// throttleConfig is that of the default Throttle: the host's limits by provider, and those of relays.
-func (s *Sender) throttleConfig(table *throttle.Table) throttle.Config {
-	cfg := throttle.Config{
-		Table: table, Logger: s.log, Limits: s.cfg.Limits, Backoff: s.cfg.Backoff, Paths: map[throttle.Path]throttle.Limits{},
-		Routes: map[string]throttle.Cap{}, Providers: s.cfg.ProviderCaps, Process: throttle.Cap{MessageRate: s.cfg.MaxMessageRate},
-		Reactions: s.cfg.Reactions, OnChange: s.tellThrottle,
-	}
-	if s.cfg.Providers != Providers(table) { // the host's own names
-		for name := range s.cfg.Limits {
-			cfg.Names = append(cfg.Names, name)
-		}
-		for name := range s.cfg.ProviderCaps {
-			cfg.Names = append(cfg.Names, name)
-		}
-	}
-	cfg.Store, cfg.Owner, cfg.TTL = s.cfg.ThrottleStore, s.cfg.ThrottleOwner, s.cfg.ThrottleTTL
-	if q, ok := s.cfg.Queue.(ThrottleStorer); ok && cfg.Store == nil {
-		var owner string
-		if cfg.Store, owner = q.ThrottleStore(); cfg.Owner == "" {
-			cfg.Owner = owner
-		}
-	}
-	for _, r := range s.routes {
-		if r.Cap != (throttle.Cap{}) {
-			cfg.Routes[r.Name] = r.Cap
-		}
-		if r.Relay == nil {
-			continue
-		}
-		limits := relayLimits
-		if r.Relay.Limits != nil {
-			limits = *r.Relay.Limits
-		}
-		cfg.Paths[throttle.Path{Route: r.Name, Provider: RelayProvider}] = limits
-	}
-	return cfg
-}
-
 // SMTP makes a Transport of a *transport.Transport.
 func SMTP(t *transport.Transport) Transport { return smtpTransport{t} }
 
@@ -363,37 +290,26 @@ func (s *Sender) Start(ctx context.Context) error {
 	}
 	keeps := s.loadThrottle(ctx)
 	run, abort := context.WithCancel(context.Background())
-	s.abort = abort
+	live, wane := context.WithCancel(run)
+	s.abort, s.live, s.wane = abort, live, wane
 	s.dispatch.ctx = run
 	s.state = started
 	s.dispatch.wg.Add(2)
-	go s.dispatch.run(s.stop)
-	go s.dispatch.keepHouse(s.stop)
-	s.dispatch.wg.Go(func() { s.holds.keep(run, s.stop) })
+	go s.dispatch.run(live)
+	go s.dispatch.keepHouse(live)
+	s.dispatch.wg.Go(func() { s.holds.keep(live) })
 	if keeps {
-		s.dispatch.wg.Go(func() { s.keepThrottle(run, s.stop) })
+		s.dispatch.wg.Go(func() { s.keepThrottle(live) })
 	}
-	s.dispatch.wg.Go(func() { s.keepCounting(run, s.stop) })
+	s.dispatch.wg.Go(func() { s.keepCounting(live) })
 	if s.migrator != nil {
-		s.dispatch.wg.Go(func() { s.keepMigrating(run, s.stop) })
+		s.dispatch.wg.Go(func() { s.keepMigrating(live) })
 	}
 	if p, ok := s.cfg.Suppressions.(SuppressionPruner); ok {
-		s.dispatch.wg.Go(func() {
-			ctx, cancel := context.WithCancel(run)
-			defer cancel()
-			go func() { // Stop lets attempts end, but need not wait for this
-				select {
-				case <-s.stop:
-					cancel()
-				case <-ctx.Done():
-				}
-			}()
-			s.pruneSuppressions(ctx, p)
-		})
+		s.dispatch.wg.Go(func() { s.pruneSuppressions(live, p) })
 	}
 	if w, ok := s.cfg.Queue.(Watcher); ok {
-		s.dispatch.wg.Add(1)
-		go s.dispatch.watch(w, s.stop)
+		s.dispatch.wg.Go(func() { s.dispatch.watch(live, w) })
 	}
 	s.settler.wg.Add(1)
 	go s.settler.run(run)
@@ -440,7 +356,7 @@ func (s *Sender) Stop(ctx context.Context) error {
 	}
 	defer close(s.stopped)
 	defer s.abort()
-	close(s.stop)
+	s.wane()
 	back := s.dispatch.stop()
 	var errs []error
 	cancel := func() {}

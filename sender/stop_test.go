@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -112,10 +113,10 @@ func TestASlowListOfLanesStopsNoClock(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		st := newStage(t)
 		st.acquire = closed(map[string]time.Time{"a": time.Now().Add(time.Minute)})
-		n := 0
+		var n atomic.Int32
 		cfg := st.config("a")
 		cfg.Queue = &hookedQueue{Queue: memory(t), lanes: func() {
-			if n++; n == 2 {
+			if n.Add(1) == 2 {
 				time.Sleep(time.Hour)
 			}
 		}}

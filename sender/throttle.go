@@ -135,17 +135,8 @@ func (s *Sender) loadThrottle(ctx context.Context) bool {
 // syncRetry is how long after a failure the throttle's store is used again.
 const syncRetry = time.Second
 
-// keepThrottle lets the throttle exchange with its store, until stop is closed.
-func (s *Sender) keepThrottle(ctx context.Context, stop <-chan struct{}) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	go func() { // Stop lets attempts end, but need not wait for this
-		select {
-		case <-stop:
-			cancel()
-		case <-ctx.Done():
-		}
-	}()
+// keepThrottle lets the throttle exchange with its store, until ctx ends.
+func (s *Sender) keepThrottle(ctx context.Context) {
 	failed := false
 	for {
 		next, err := s.keeper.SyncAt(ctx, time.Now())
@@ -161,7 +152,7 @@ func (s *Sender) keepThrottle(ctx context.Context, stop <-chan struct{}) {
 		}
 		timer := time.NewTimer(max(wait, 10*time.Millisecond))
 		select {
-		case <-stop:
+		case <-ctx.Done():
 			timer.Stop()
 			return
 		case <-s.keeper.SyncWanted():
@@ -170,3 +161,44 @@ func (s *Sender) keepThrottle(ctx context.Context, stop <-chan struct{}) {
 		timer.Stop()
 	}
 }
+
+// throttleConfig is that of the default Throttle: the host's limits by provider, and those of relays.
+func (s *Sender) throttleConfig(table *throttle.Table) throttle.Config {
+	cfg := throttle.Config{
+		Table: table, Logger: s.log, Limits: s.cfg.Limits, Backoff: s.cfg.Backoff, Paths: map[throttle.Path]throttle.Limits{},
+		Routes: map[string]throttle.Cap{}, Providers: s.cfg.ProviderCaps, Process: throttle.Cap{MessageRate: s.cfg.MaxMessageRate},
+		Reactions: s.cfg.Reactions, OnChange: s.tellThrottle,
+	}
+	if s.cfg.Providers != Providers(table) { // the host's own names
+		for name := range s.cfg.Limits {
+			cfg.Names = append(cfg.Names, name)
+		}
+		for name := range s.cfg.ProviderCaps {
+			cfg.Names = append(cfg.Names, name)
+		}
+	}
+	cfg.Store, cfg.Owner, cfg.TTL = s.cfg.ThrottleStore, s.cfg.ThrottleOwner, s.cfg.ThrottleTTL
+	if q, ok := s.cfg.Queue.(ThrottleStorer); ok && cfg.Store == nil {
+		var owner string
+		if cfg.Store, owner = q.ThrottleStore(); cfg.Owner == "" {
+			cfg.Owner = owner
+		}
+	}
+	for _, r := range s.routes {
+		if r.Cap != (throttle.Cap{}) {
+			cfg.Routes[r.Name] = r.Cap
+		}
+		if r.Relay == nil {
+			continue
+		}
+		limits := relayLimits
+		if r.Relay.Limits != nil {
+			limits = *r.Relay.Limits
+		}
+		cfg.Paths[throttle.Path{Route: r.Name, Provider: RelayProvider}] = limits
+	}
+	return cfg
+}
+
+// relayLimits are those of a relay that sets none: the relay is there to take our mail, so nothing holds the rate back.
+var relayLimits = throttle.Limits{Connections: 10, MessagesPerConnection: 100, Recipients: 100, IdleTimeout: time.Minute}
