@@ -24,7 +24,8 @@ func (c Cap) validate() error {
 type capacity struct {
 	open, most int
 	rate       Rate
-	messages   bucket
+	messages   bucket    // tokens, those of tickets that were given out taken
+	begun      bucket    // the same for messages when they begin: however late tickets are used, the cap holds
 	seen       time.Time // the latest time of a call; zero before the first
 	// This process's shares of it, where several have it together.
 	messageShare, connectionShare *shared
@@ -41,7 +42,7 @@ func (c *capacity) add(by int) {
 }
 
 // take takes a message, or says when there will be one, and gives out a ticket for that time: so paths take turns, and none that comes at the right moment takes from one
-// that waits. A ticket is good for two minutes from its time, so that tickets of several slow caps meet.
+// that waits. A ticket is good for two minutes from its time, so that tickets of several slow caps meet. Those that are used late and together wait for each other.
 func (c *capacity) take(now time.Time, ticket *time.Time) (until time.Time, ok bool) {
 	if c == nil || c.rate == (Rate{}) {
 		return time.Time{}, true
@@ -56,14 +57,23 @@ func (c *capacity) take(now time.Time, ticket *time.Time) (until time.Time, ok b
 		}
 		*ticket = time.Time{}
 		if !now.Before(t) && now.Sub(t) <= ticketGrace {
-			return time.Time{}, true
+			if until, ok = c.begun.take(now); !ok {
+				*ticket = t
+			}
+			return until, ok
 		}
 	}
-	if until, ok = c.messages.take(now); ok || until.Sub(now) > maxTicket {
+	if until, ok = c.messages.take(now); ok {
+		if until, ok = c.begun.take(now); !ok {
+			*ticket = now
+		}
 		return until, ok
 	}
-	*ticket = c.messages.reserve(now)
-	return *ticket, false
+	if until.Sub(now) <= maxTicket {
+		until = c.messages.reserve(now)
+		*ticket = until
+	}
+	return until, false
 }
 
 const (
@@ -79,7 +89,9 @@ func (c *capacity) hold(now time.Time, ticket *time.Time) {
 	case c.messageShare != nil:
 		c.messageShare.rate.give(now)
 	default:
-		*ticket = c.clock(now)
+		now = c.clock(now)
+		c.begun.give(now)
+		*ticket = now
 	}
 }
 
@@ -89,7 +101,9 @@ func (c *capacity) give(now time.Time) {
 	case c.messageShare != nil:
 		c.messageShare.rate.give(now)
 	case !c.seen.IsZero():
-		c.messages.give(c.clock(now))
+		now = c.clock(now)
+		c.messages.give(now)
+		c.begun.give(now)
 	}
 }
 
@@ -97,13 +111,21 @@ func (c *capacity) give(now time.Time) {
 func (c *capacity) clock(now time.Time) time.Time {
 	switch back := c.seen.Sub(now); {
 	case c.seen.IsZero():
-		c.messages.start(now, c.rate, 1)
+		c.start(now, 1)
 	case back > clockSlack:
-		c.messages = bucket{}
-		c.messages.start(now, c.rate, 0)
+		c.messages, c.begun = bucket{}, bucket{}
+		c.start(now, 0)
 	case back > 0:
 		return c.seen
 	}
 	c.seen = now
 	return now
+}
+
+func (c *capacity) start(now time.Time, tokens int) {
+	c.messages.start(now, c.rate, tokens)
+	c.begun.start(now, c.rate, tokens)
+	if c.rate != (Rate{}) { // one more at once, so that slow caps meet
+		c.begun.limiter.SetBurstAt(now, c.rate.burst()+1)
+	}
 }

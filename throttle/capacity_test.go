@@ -1,6 +1,7 @@
 package throttle
 
 import (
+	"fmt"
 	"testing"
 	"time"
 )
@@ -61,5 +62,44 @@ func TestCapRates(t *testing.T) {
 				t.Errorf("after the clock was set back: %+v", d)
 			}
 		})
+	}
+}
+
+// Tickets that are used late and all at once, as after the process stood still, do not exceed the cap.
+func TestLateTicketsKeepToTheCap(t *testing.T) {
+	const perSecond = 10
+	l := with(t, Limits{}, Config{Process: Cap{MessageRate: Rate{perSecond, time.Second}}})
+	now, next := start, map[Path]time.Time{}
+	var sent []time.Time
+	ask := func() {
+		for i := range 1000 {
+			p := Path{"a", fmt.Sprintf("d%d.example", i)}
+			if now.Before(next[p]) {
+				continue
+			}
+			if d := l.AcquireAt(now, p, TokenMessage); d.OK {
+				sent = append(sent, now)
+			} else {
+				next[p] = d.Until
+			}
+		}
+	}
+	for range 20 {
+		ask()
+		now = now.Add(100 * time.Millisecond)
+	}
+	now = now.Add(110 * time.Second)
+	before := len(sent)
+	for range 6000 {
+		ask()
+		now = now.Add(10 * time.Millisecond)
+	}
+	if n := len(sent) - before; n < 60*perSecond-perSecond || n > 60*perSecond+perSecond {
+		t.Errorf("%d in the minute after the pause, want %d", n, 60*perSecond)
+	}
+	for i := range sent {
+		if j := i + 10*perSecond + perSecond; j < len(sent) && sent[j].Sub(sent[i]) < 10*time.Second {
+			t.Fatalf("%d in %v from %v on", j-i+1, sent[j].Sub(sent[i]), sent[i].Sub(start))
+		}
 	}
 }
