@@ -1,5 +1,5 @@
-// Package kvtest checks stores of small values under string keys: the shape of warmup.Store and throttle.Store, which have the same contract
-// and must not import each other. Their own kits (warmuptest, throttletest) run these tests, and add what is theirs.
+// Package kvtest checks stores of small values under string keys: the shape of warmup.Store, throttle.Store and suppress.Store, which have the same
+// contract and must not import each other. Their own kits (warmuptest, throttletest, suppresstest) run these tests, and add what is theirs.
 package kvtest
 
 import (
@@ -10,15 +10,18 @@ import (
 	"io"
 	"strconv"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
 )
 
-// Store is what is checked. The comments of warmup.Store and throttle.Store have the contract.
+// Store is what is checked. The comments of those three have the contract.
 type Store interface {
 	Update(ctx context.Context, key string, fn func(old []byte) (new []byte, err error)) error
 	Load(ctx context.Context, fn func(key string, value []byte) error) error
+}
+
+// getter is what suppress.Store has besides.
+type getter interface {
+	Get(ctx context.Context, key string) ([]byte, error)
 }
 
 // Open opens the store of a name: an empty one for a new name, and one with all that was written under that name otherwise. A store
@@ -26,12 +29,12 @@ type Store interface {
 // fails the test if it cannot open the store.
 type Open func(t *testing.T, name string) Store
 
-// Run checks the stores that open opens, each clause of the contract in a subtest of its own.
-func Run(t *testing.T, open Open) {
+// Run checks the stores that open opens, each clause of the contract in a subtest of its own. The contract says how large values may be, in bytes.
+func Run(t *testing.T, open Open, maxValue int) {
 	t.Helper()
 	for _, c := range []struct {
 		name string
-		run  func(t *testing.T, s *stores)
+		run  func(t *testing.T, s *Stores)
 	}{
 		{"Absent", testAbsent},
 		{"Values", testValues},
@@ -44,32 +47,46 @@ func Run(t *testing.T, open Open) {
 		{"Reopen", testReopen},
 		{"OneKey", testOneKey},
 		{"ManyKeys", testManyKeys},
-		{"LoadMeanwhile", testLoadMeanwhile},
+		{"CreateAndRemove", testCreateAndRemove},
+		{"LoadMany", testLoadMany},
+		{"ReadMeanwhile", testReadMeanwhile},
 		{"CancelInside", testCancelInside},
+		{"CancelWhileLoading", testCancelWhileLoading},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			s := &stores{open: open, name: c.name}
-			t.Cleanup(func() { s.close(t) })
+			s := NewStores(t, open, c.name)
+			s.maxValue = maxValue
 			c.run(t, s)
 		})
 	}
 }
 
-// stores opens the store of one subtest, again and again.
-type stores struct {
+// Stores opens the store of one name, again and again.
+type Stores struct {
 	open Open
 	name string
 	last Store
+	// maxValue is the size of the largest value, in bytes.
+	maxValue int
 }
 
-func (s *stores) get(t *testing.T) Store {
+// get reads a key by Update, and by Get where there is one, which must agree.
+// NewStores makes Stores of a name, and closes the last one at the end of the test.
+func NewStores(t *testing.T, open Open, name string) *Stores {
+	s := &Stores{open: open, name: name}
+	t.Cleanup(func() { s.close(t) })
+	return s
+}
+
+// Get opens the store anew, the one before is closed.
+func (s *Stores) Get(t *testing.T) Store {
 	t.Helper()
 	s.close(t)
 	s.last = s.open(t, s.name)
 	return s.last
 }
 
-func (s *stores) close(t *testing.T) {
+func (s *Stores) close(t *testing.T) {
 	t.Helper()
 	if c, ok := s.last.(io.Closer); ok {
 		if err := c.Close(); err != nil {
@@ -99,6 +116,7 @@ func put(t *testing.T, s Store, key string, value []byte) {
 
 var errKeep = errors.New("keep the value")
 
+// get reads a key by Update, and by Get where there is one, which must agree.
 func get(t *testing.T, s Store, key string) []byte {
 	t.Helper()
 	var value []byte
@@ -107,7 +125,16 @@ func get(t *testing.T, s Store, key string) []byte {
 		return nil, errKeep
 	})
 	if !errors.Is(err, errKeep) {
-		t.Fatalf("update %q: got error %v, want that of the function", key, err)
+		t.Fatalf("update %.80q: got error %v, want that of the function", key, err)
+	}
+	if g, ok := s.(getter); ok {
+		got, err := g.Get(t.Context(), key)
+		if err != nil {
+			t.Fatalf("get %.80q: %v", key, err)
+		}
+		if !bytes.Equal(got, value) || (got == nil) != (value == nil) {
+			t.Errorf("%.80q: get finds %.80q, update %.80q", key, got, value)
+		}
 	}
 	return value
 }
@@ -128,8 +155,8 @@ func load(t *testing.T, s Store) map[string]string {
 	return all
 }
 
-func testAbsent(t *testing.T, s *stores) {
-	st := s.get(t)
+func testAbsent(t *testing.T, s *Stores) {
+	st := s.Get(t)
 	if got := load(t, st); len(got) != 0 {
 		t.Errorf("a new store holds %v", got)
 	}
@@ -141,14 +168,14 @@ func testAbsent(t *testing.T, s *stores) {
 	}
 }
 
-func testValues(t *testing.T, s *stores) {
-	st := s.get(t)
+func testValues(t *testing.T, s *Stores) {
+	st := s.Get(t)
 	all := make([]byte, 256)
 	for i := range all {
 		all[i] = byte(i)
 	}
 	for i, value := range []string{
-		`{"v":1}`, ` {"v":1} `, "{\"a\":\n1}", `null`, `{`, `"text"`, "{\"a\":\"\xff\"}", "\x00", string(all), strings.Repeat("x", 1<<20),
+		`{"v":1}`, ` {"v":1} `, "{\"a\":\n1}", `null`, `{`, `"text"`, "{\"a\":\"\xff\"}", "\x00", string(all), strings.Repeat("x", s.maxValue),
 		`{"a":"<&>"}`, `{"a" : 1.0,  "a":2}`,
 	} {
 		put(t, st, "key", []byte(value))
@@ -165,7 +192,7 @@ func testValues(t *testing.T, s *stores) {
 	if len(before["key8"]) != 256 {
 		t.Errorf("load: got %.80q for binary data", before["key8"])
 	}
-	after := load(t, s.get(t))
+	after := load(t, s.Get(t))
 	for key, value := range before {
 		if after[key] != value {
 			t.Errorf("after reopening, %q is %.80q, was %.80q", key, after[key], value)
@@ -173,26 +200,40 @@ func testValues(t *testing.T, s *stores) {
 	}
 }
 
-func testKeys(t *testing.T, s *stores) {
-	st := s.get(t)
-	keys := []string{"a", "A", "a/b", "a%2Fb", `a"b\c`, "a b", " a", "a ", "é", "日本", "..", "'; drop table x; --", "<&>", "%s",
-		strings.Repeat("k", 1024)}
+// keys are such as are used, and others that differ in what a store might take for the same.
+var keys = []string{
+	"anna@example.com", "Anna@example.com", "anna@example.com ", " anna@example.com", "anna+news@example.com", "anna@xn--bcher-kva.example",
+	"ánna@example.com", "a\u0301nna@example.com", "日本@example.com", `"a b"@example.com`, `"a\"b"@example.com`, "'; drop table x; --@example.com",
+	"%@example.com", "_@example.com", "*@example.com", "a/../b@example.com", "<&>@example.com", "a", "b", "🙂",
+	"hmac:" + "00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff",
+	"hmac:" + "00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00fe",
+	"A", "a/b", "a%2Fb", `a"b\c`, "a b", " a", "a ", "é", "日本", "..", "'; drop table x; --", "<&>", "%s",
+}
+
+func testKeys(t *testing.T, s *Stores) {
+	st := s.Get(t)
+	keys := append([]string{strings.Repeat("k", 1023) + "a", strings.Repeat("k", 1023) + "b"}, keys...)
 	for i, key := range keys {
 		put(t, st, key, []byte(strconv.Itoa(i)))
 	}
 	all := load(t, st)
 	for i, key := range keys {
-		if all[key] != strconv.Itoa(i) {
-			t.Errorf("key %q: got %q, want %d", key, all[key], i)
+		if want := strconv.Itoa(i); all[key] != want || string(get(t, st, key)) != want {
+			t.Errorf("key %.80q: loaded %q, got %q, want %d", key, all[key], get(t, st, key), i)
 		}
 	}
 	if len(all) != len(keys) {
 		t.Errorf("got %d keys, want %d", len(all), len(keys))
 	}
+	for _, key := range []string{"anna", "@example.com", "nna@example.com", "c@example.com", "hmac:", "B"} {
+		if got := get(t, st, key); got != nil {
+			t.Errorf("%q, which is like another key, is %q", key, got)
+		}
+	}
 }
 
-func testRemove(t *testing.T, s *stores) {
-	st := s.get(t)
+func testRemove(t *testing.T, s *Stores) {
+	st := s.Get(t)
 	put(t, st, "a", []byte("1"))
 	put(t, st, "b", []byte("2"))
 	put(t, st, "a", nil)
@@ -200,13 +241,17 @@ func testRemove(t *testing.T, s *stores) {
 	if got := get(t, st, "a"); got != nil {
 		t.Errorf("a removed key has the value %q", got)
 	}
-	if got := load(t, s.get(t)); len(got) != 1 || got["b"] != "2" {
+	if got := load(t, s.Get(t)); len(got) != 1 || got["b"] != "2" {
 		t.Errorf("got %v, want b only", got)
+	}
+	put(t, s.last, "a", []byte("3"))
+	if got := get(t, s.last, "a"); string(got) != "3" {
+		t.Errorf("put again after its removal: %q", got)
 	}
 }
 
-func testFuncError(t *testing.T, s *stores) {
-	st := s.get(t)
+func testFuncError(t *testing.T, s *Stores) {
+	st := s.Get(t)
 	put(t, st, "a", []byte("1"))
 	for _, value := range [][]byte{nil, []byte("2")} {
 		for _, key := range []string{"a", "b"} {
@@ -216,13 +261,13 @@ func testFuncError(t *testing.T, s *stores) {
 			}
 		}
 	}
-	if got := load(t, s.get(t)); len(got) != 1 || got["a"] != "1" {
+	if got := load(t, s.Get(t)); len(got) != 1 || got["a"] != "1" {
 		t.Errorf("got %v, want a to be as before and nothing else", got)
 	}
 }
 
-func testCopies(t *testing.T, s *stores) {
-	st := s.get(t)
+func testCopies(t *testing.T, s *Stores) {
+	st := s.Get(t)
 	value := []byte("value")
 	put(t, st, "a", value)
 	value[0] = 'X'
@@ -237,17 +282,32 @@ func testCopies(t *testing.T, s *stores) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	var read []byte
+	g, gets := st.(getter)
+	if gets {
+		if read, err = g.Get(t.Context(), "a"); err != nil {
+			t.Fatal(err)
+		}
+	}
 	put(t, st, "a", []byte("other"))
+	if gets && string(read) != "value" {
+		t.Errorf("a value that was read changed to %q", read)
+	}
 	if string(kept) != "value" {
 		t.Errorf("a loaded value changed to %q", kept)
 	}
 }
 
-func testContext(t *testing.T, s *stores) {
-	st := s.get(t)
+func testContext(t *testing.T, s *Stores) {
+	st := s.Get(t)
 	put(t, st, "a", []byte("1"))
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
+	if g, ok := st.(getter); ok {
+		if _, err := g.Get(ctx, "a"); !errors.Is(err, context.Canceled) {
+			t.Errorf("get: got error %v, want context.Canceled", err)
+		}
+	}
 	err := st.Update(ctx, "a", func([]byte) ([]byte, error) { return []byte("2"), nil })
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("update: got error %v, want context.Canceled", err)
@@ -260,8 +320,8 @@ func testContext(t *testing.T, s *stores) {
 	}
 }
 
-func testLoadError(t *testing.T, s *stores) {
-	st := s.get(t)
+func testLoadError(t *testing.T, s *Stores) {
+	st := s.Get(t)
 	put(t, st, "a", []byte("1"))
 	put(t, st, "b", []byte("2"))
 	calls := 0
@@ -274,131 +334,16 @@ func testLoadError(t *testing.T, s *stores) {
 	}
 }
 
-func testReopen(t *testing.T, s *stores) {
+func testReopen(t *testing.T, s *Stores) {
 	for i := range 5 {
-		st := s.get(t)
+		st := s.Get(t)
 		if got := get(t, st, "count"); i > 0 && string(got) != strconv.Itoa(i-1) {
 			t.Errorf("opening %d: got %q, want %d", i, got, i-1)
 		}
 		put(t, st, "count", []byte(strconv.Itoa(i)))
 		put(t, st, fmt.Sprint("key", i), []byte("x"))
 	}
-	if got := load(t, s.get(t)); len(got) != 6 {
+	if got := load(t, s.Get(t)); len(got) != 6 {
 		t.Errorf("got %v, want 6 keys", got)
-	}
-}
-
-// increment adds one to the number under a key.
-func increment(ctx context.Context, s Store, key string) error {
-	return s.Update(ctx, key, func(old []byte) ([]byte, error) {
-		n := 0
-		if old != nil {
-			var err error
-			if n, err = strconv.Atoi(string(old)); err != nil {
-				return nil, err
-			}
-		}
-		return []byte(strconv.Itoa(n + 1)), nil
-	})
-}
-
-func testOneKey(t *testing.T, s *stores) {
-	st := s.get(t)
-	const workers, each = 8, 25
-	parallel(t, workers, func(int) error {
-		for range each {
-			if err := increment(t.Context(), st, "count"); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	if got := load(t, s.get(t))["count"]; got != strconv.Itoa(workers*each) {
-		t.Errorf("%d increments made %s", workers*each, got)
-	}
-}
-
-func testManyKeys(t *testing.T, s *stores) {
-	st := s.get(t)
-	const workers, each = 8, 25
-	parallel(t, workers, func(i int) error {
-		for range each {
-			if err := increment(t.Context(), st, fmt.Sprint("key", i)); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	all := load(t, s.get(t))
-	for i := range workers {
-		if got := all[fmt.Sprint("key", i)]; got != strconv.Itoa(each) {
-			t.Errorf("key %d: %d increments made %s", i, each, got)
-		}
-	}
-}
-
-func testLoadMeanwhile(t *testing.T, s *stores) {
-	st := s.get(t)
-	put(t, st, "count", []byte("0"))
-	parallel(t, 4, func(i int) error {
-		for range 20 {
-			if i%2 == 0 {
-				if err := increment(t.Context(), st, "count"); err != nil {
-					return err
-				}
-				continue
-			}
-			err := st.Load(t.Context(), func(key string, value []byte) error {
-				_, err := strconv.Atoi(string(value))
-				return err
-			})
-			if err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-}
-
-// parallel runs fn n times at the same time.
-func parallel(t *testing.T, n int, fn func(i int) error) {
-	t.Helper()
-	var wg sync.WaitGroup
-	for i := range n {
-		wg.Go(func() {
-			if err := fn(i); err != nil {
-				t.Errorf("worker %d: %v", i, err)
-			}
-		})
-	}
-	wg.Wait()
-}
-
-// testCancelInside ends the context while the step is under way: it is done or not, never in part, and is over when Update returns.
-func testCancelInside(t *testing.T, s *stores) {
-	st := s.get(t)
-	for i, old := range []string{"", "old"} {
-		key := fmt.Sprint("key", i)
-		if old != "" {
-			put(t, st, key, []byte(old))
-		}
-		ctx, cancel := context.WithCancel(t.Context())
-		var returned atomic.Bool
-		err := st.Update(ctx, key, func([]byte) ([]byte, error) {
-			if returned.Load() {
-				t.Error("the function was called after Update had returned")
-			}
-			cancel()
-			return []byte("new"), nil
-		})
-		returned.Store(true)
-		switch got := string(get(t, st, key)); {
-		case err == nil && got != "new":
-			t.Errorf("an update that succeeded left %q", got)
-		case err != nil && !errors.Is(err, context.Canceled):
-			t.Errorf("got error %v, want none or context.Canceled", err)
-		case got != "new" && got != old:
-			t.Errorf("a cancelled update left %q, want %q or %q", got, old, "new")
-		}
 	}
 }

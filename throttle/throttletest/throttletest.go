@@ -21,7 +21,7 @@ type Open func(t *testing.T, name string) throttle.Store
 // Run checks the stores that open opens, each clause of the contract in a subtest of its own.
 func Run(t *testing.T, open Open) {
 	t.Helper()
-	kvtest.Run(t, func(t *testing.T, name string) kvtest.Store { return open(t, name) })
+	kvtest.Run(t, func(t *testing.T, name string) kvtest.Store { return open(t, name) }, 1<<20)
 	for _, c := range []struct {
 		name string
 		run  func(t *testing.T, stores []throttle.Store)

@@ -2,16 +2,15 @@
 package suppresstest
 
 import (
-	"bytes"
-	"context"
-	"errors"
 	"fmt"
-	"io"
-	"strconv"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
+	"github.com/reputemail/repute/bounce"
 	"github.com/reputemail/repute/bounce/suppress"
+	"github.com/reputemail/repute/internal/kvtest"
 )
 
 // Open opens the store of a name: an empty one for a new name, and one with all that was written under that name otherwise. A store
@@ -22,317 +21,111 @@ type Open func(t *testing.T, name string) suppress.Store
 // Run checks the stores that open opens, each clause of the contract in a subtest of its own.
 func Run(t *testing.T, open Open) {
 	t.Helper()
+	as := func(t *testing.T, name string) kvtest.Store { return open(t, name) }
+	kvtest.Run(t, as, 64<<10)
 	for _, c := range []struct {
 		name string
-		run  func(t *testing.T, s *stores)
+		run  func(t *testing.T, open func() suppress.Store)
 	}{
-		{"Absent", testAbsent},
-		{"Values", testValues},
-		{"Keys", testKeys},
-		{"Remove", testRemove},
-		{"FuncError", testFuncError},
-		{"Copies", testCopies},
-		{"Context", testContext},
-		{"ContextInside", testContextInside},
-		{"LoadError", testLoadError},
-		{"Reopen", testReopen},
-		{"OneKey", testOneKey},
-		{"ManyKeys", testManyKeys},
-		{"CreateAndRemove", testCreateAndRemove},
-		{"LoadMany", testLoadMany},
-		{"ReadMeanwhile", testReadMeanwhile},
-		{"List", func(t *testing.T, s *stores) { testList(t, s, nil) }},
-		{"HashedList", func(t *testing.T, s *stores) { testList(t, s, []byte("a key of enough bytes")) }},
+		{"List", func(t *testing.T, open func() suppress.Store) { testList(t, open, nil) }},
+		{"HashedList", func(t *testing.T, open func() suppress.Store) { testList(t, open, []byte("a key of enough bytes")) }},
 		{"Strikes", testStrikes},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			s := &stores{open: open, name: c.name}
-			t.Cleanup(func() { s.close(t) })
-			c.run(t, s)
+			stores := kvtest.NewStores(t, as, c.name)
+			c.run(t, func() suppress.Store { return stores.Get(t).(suppress.Store) })
 		})
 	}
 }
 
-// stores opens the store of one subtest, again and again.
-type stores struct {
-	open Open
-	name string
-	last suppress.Store
-}
+var day0 = time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)
 
-func (s *stores) get(t *testing.T) suppress.Store {
-	t.Helper()
-	s.close(t)
-	s.last = s.open(t, s.name)
-	return s.last
-}
-
-func (s *stores) close(t *testing.T) {
-	t.Helper()
-	if c, ok := s.last.(io.Closer); ok {
-		if err := c.Close(); err != nil {
-			t.Errorf("close: %v", err)
+// testList takes a whole list through the store, and reopens it.
+func testList(t *testing.T, open func() suppress.Store, hashKey []byte) {
+	list := func() *suppress.List {
+		l, err := suppress.New(suppress.Config{Store: open(), HashKey: hashKey})
+		if err != nil {
+			t.Fatal(err)
 		}
+		return l
 	}
-	s.last = nil
-}
-
-func put(t *testing.T, s suppress.Store, key string, value []byte) {
-	t.Helper()
-	if err := s.Update(t.Context(), key, func([]byte) ([]byte, error) { return value, nil }); err != nil {
-		t.Fatalf("update %.80q: %v", key, err)
-	}
-}
-
-var errKeep = errors.New("keep the value")
-
-// get reads a key by Get and by Update, which must agree.
-func get(t *testing.T, s suppress.Store, key string) []byte {
-	t.Helper()
-	got, err := s.Get(t.Context(), key)
-	if err != nil {
-		t.Fatalf("get %.80q: %v", key, err)
-	}
-	var value []byte
-	err = s.Update(t.Context(), key, func(old []byte) ([]byte, error) {
-		value = bytes.Clone(old)
-		return nil, errKeep
-	})
-	if !errors.Is(err, errKeep) {
-		t.Fatalf("update %.80q: got error %v, want that of the function", key, err)
-	}
-	if !bytes.Equal(got, value) || (got == nil) != (value == nil) {
-		t.Errorf("%.80q: get finds %.80q, update %.80q", key, got, value)
-	}
-	return value
-}
-
-func load(t *testing.T, s suppress.Store) map[string]string {
-	t.Helper()
-	all := make(map[string]string)
-	err := s.Load(t.Context(), func(key string, value []byte) error {
-		if _, double := all[key]; double {
-			t.Errorf("load: key %q twice", key)
-		}
-		all[key] = string(value)
-		return nil
-	})
-	if err != nil {
-		t.Fatalf("load: %v", err)
-	}
-	return all
-}
-
-func testAbsent(t *testing.T, s *stores) {
-	st := s.get(t)
-	if got := load(t, st); len(got) != 0 {
-		t.Errorf("a new store holds %v", got)
-	}
-	if got := get(t, st, "a"); got != nil {
-		t.Errorf("an absent key has the value %q, want nil", got)
-	}
-	if got := load(t, st); len(got) != 0 {
-		t.Errorf("looking made %v", got)
-	}
-}
-
-func testValues(t *testing.T, s *stores) {
-	st := s.get(t)
-	all := make([]byte, 256)
-	for i := range all {
-		all[i] = byte(i)
-	}
-	for i, value := range []string{
-		`{"v":1}`, ` {"v":1} `, "{\"a\":\n1}", `null`, `{`, "{\"a\":\"\xff\"}", "\x00", string(all), strings.Repeat("x", 64<<10),
-		`{"a":"<&>"}`, `{"a" : 1.0,  "a":2}`,
+	l := list()
+	dead := bounce.Verdict{Category: bounce.BadMailbox, Scope: bounce.ScopeRecipient, Permanent: true, Suppress: true, Rule: "mailbox/unknown"}
+	hurt := bounce.Verdict{Category: bounce.Blocklisted, Scope: bounce.ScopeRoute, Permanent: true, Rule: "blocklist/any"}
+	for _, i := range []suppress.Incident{
+		{ID: "1", Stream: "news", Address: "dead@example.com", Kind: suppress.Bounced, Verdict: dead},
+		{ID: "2", Stream: "news", Address: "alive@example.com", Kind: suppress.Bounced, Verdict: hurt},
+		{ID: "3", Stream: "news", Address: "angry@example.com", Kind: suppress.Complained},
+		{ID: "4", Stream: "news", Address: "back@example.com", Kind: suppress.Bounced, Verdict: dead},
 	} {
-		put(t, st, "key", []byte(value))
-		if got := get(t, st, "key"); string(got) != value {
-			t.Errorf("value %d: got %.80q, want %.80q", i, got, value)
+		if _, _, err := l.ObserveAt(t.Context(), day0, i); err != nil {
+			t.Fatalf("observe: %v", err)
 		}
-		put(t, st, fmt.Sprint("key", i), []byte(value))
 	}
-	before := load(t, st)
-	if len(before["key7"]) != 256 {
-		t.Errorf("load: got %.80q for binary data", before["key7"])
+	if ok, err := l.ReleaseAt(t.Context(), day0, suppress.Release{Address: "back@example.com", Actor: "operator"}); !ok || err != nil {
+		t.Fatalf("release: %v, %v", ok, err)
 	}
-	after := load(t, s.get(t))
-	for key, value := range before {
-		if after[key] != value {
-			t.Errorf("after reopening, %q is %.80q, was %.80q", key, after[key], value)
+	l = list()
+	for _, c := range []struct {
+		stream, address string
+		want            bool
+	}{
+		{"news", "dead@example.com", true}, {"receipts", "Dead@Example.com", true}, {"news", "alive@example.com", false},
+		{"news", "angry@example.com", true}, {"receipts", "angry@example.com", false}, {"news", "back@example.com", false},
+	} {
+		if _, got, err := l.CheckAt(t.Context(), day0, c.stream, c.address); got != c.want || err != nil {
+			t.Errorf("%s for %s: suppressed %v, %v; want %v", c.address, c.stream, got, err, c.want)
 		}
+	}
+	var text strings.Builder
+	if err := l.Export(t.Context(), &text); err != nil {
+		t.Fatalf("export: %v", err)
+	}
+	if res, err := l.Import(t.Context(), day0, strings.NewReader(text.String())); err != nil || res.Known != 2 || res.Added+res.Failed > 0 {
+		t.Errorf("import of its own export: %+v, %v", res, err)
 	}
 }
 
-// keys are such as a list makes, and others that differ in what a store might take for the same.
-var keys = []string{
-	"anna@example.com", "Anna@example.com", "anna@example.com ", " anna@example.com", "anna+news@example.com", "anna@xn--bcher-kva.example",
-	"ánna@example.com", "a\u0301nna@example.com", "日本@example.com", `"a b"@example.com`, `"a\"b"@example.com`, "'; drop table x; --@example.com",
-	"%@example.com", "_@example.com", "*@example.com", "a/../b@example.com", "<&>@example.com", "a", "b", "🙂",
-	"hmac:" + "00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff",
-	"hmac:" + "00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00fe",
-}
-
-func testKeys(t *testing.T, s *stores) {
-	st := s.get(t)
-	keys := append([]string{strings.Repeat("k", 1023) + "a", strings.Repeat("k", 1023) + "b"}, keys...)
-	for i, key := range keys {
-		put(t, st, key, []byte(strconv.Itoa(i)))
-	}
-	all := load(t, st)
-	for i, key := range keys {
-		if want := strconv.Itoa(i); all[key] != want || string(get(t, st, key)) != want {
-			t.Errorf("key %.80q: loaded %q, got %q, want %d", key, all[key], get(t, st, key), i)
+// testStrikes has several lists count strikes against some addresses at the same time: each counts once.
+func testStrikes(t *testing.T, open func() suppress.Store) {
+	st := open()
+	const tellers, addresses, strikes = 6, 4, 8
+	rule := suppress.Rule{Strikes: strikes, Within: time.Hour}
+	var mu sync.Mutex
+	led := map[string]int{}
+	doubt := bounce.Verdict{Category: bounce.BadMailbox, Scope: bounce.ScopeRecipient, Permanent: true, Rule: "mailbox/unsure"}
+	kvtest.Parallel(t, tellers, func(teller int) error {
+		l, err := suppress.New(suppress.Config{Store: st, Policy: suppress.Policy{Refused: rule}})
+		if err != nil {
+			return err
 		}
-	}
-	if len(all) != len(keys) {
-		t.Errorf("got %d keys, want %d", len(all), len(keys))
-	}
-	for _, key := range []string{"anna", "@example.com", "nna@example.com", "c@example.com", "hmac:", "A"} {
-		if got := get(t, st, key); got != nil {
-			t.Errorf("%q, which is like another key, is %q", key, got)
-		}
-	}
-}
-
-func testRemove(t *testing.T, s *stores) {
-	st := s.get(t)
-	put(t, st, "a", []byte("1"))
-	put(t, st, "b", []byte("2"))
-	put(t, st, "a", nil)
-	put(t, st, "never", nil)
-	if got := get(t, st, "a"); got != nil {
-		t.Errorf("a removed key has the value %q", got)
-	}
-	if got := load(t, s.get(t)); len(got) != 1 || got["b"] != "2" {
-		t.Errorf("got %v, want b only", got)
-	}
-	put(t, s.last, "a", []byte("3"))
-	if got := get(t, s.last, "a"); string(got) != "3" {
-		t.Errorf("put again after its removal: %q", got)
-	}
-}
-
-func testFuncError(t *testing.T, s *stores) {
-	st := s.get(t)
-	put(t, st, "a", []byte("1"))
-	for _, value := range [][]byte{nil, []byte("2")} {
-		for _, key := range []string{"a", "b"} {
-			err := st.Update(t.Context(), key, func([]byte) ([]byte, error) { return value, errKeep })
-			if !errors.Is(err, errKeep) {
-				t.Errorf("got error %v, want that of the function", err)
+		for n := range strikes * addresses {
+			n = (n + teller*5) % (strikes * addresses)
+			address := fmt.Sprintf("r%d@example.com", n%addresses)
+			_, on, err := l.ObserveAt(t.Context(), day0, suppress.Incident{ID: fmt.Sprint(n), Address: address, Kind: suppress.Bounced, Verdict: doubt})
+			if err != nil {
+				return err
+			}
+			if on {
+				mu.Lock()
+				led[address]++
+				mu.Unlock()
 			}
 		}
-	}
-	if got := load(t, s.get(t)); len(got) != 1 || got["a"] != "1" {
-		t.Errorf("got %v, want a to be as before and nothing else", got)
-	}
-}
-
-func testCopies(t *testing.T, s *stores) {
-	st := s.get(t)
-	value := []byte("value")
-	put(t, st, "a", value)
-	value[0] = 'X'
-	if got := get(t, st, "a"); string(got) != "value" {
-		t.Errorf("the store kept the caller's memory: %q", got)
-	}
-	var kept []byte
-	err := st.Load(t.Context(), func(_ string, v []byte) error {
-		kept = v
 		return nil
 	})
+	l, err := suppress.New(suppress.Config{Store: open()})
 	if err != nil {
 		t.Fatal(err)
 	}
-	read, err := st.Get(t.Context(), "a")
-	if err != nil {
-		t.Fatal(err)
-	}
-	put(t, st, "a", []byte("other"))
-	if string(kept) != "value" || string(read) != "value" {
-		t.Errorf("a value that was loaded changed to %q, one that was read to %q", kept, read)
-	}
-}
-
-func testContext(t *testing.T, s *stores) {
-	st := s.get(t)
-	put(t, st, "a", []byte("1"))
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	if _, err := st.Get(ctx, "a"); !errors.Is(err, context.Canceled) {
-		t.Errorf("get: got error %v, want context.Canceled", err)
-	}
-	err := st.Update(ctx, "a", func([]byte) ([]byte, error) { return []byte("2"), nil })
-	if !errors.Is(err, context.Canceled) {
-		t.Errorf("update: got error %v, want context.Canceled", err)
-	}
-	if err := st.Load(ctx, func(string, []byte) error { return nil }); !errors.Is(err, context.Canceled) {
-		t.Errorf("load: got error %v, want context.Canceled", err)
-	}
-	if got := get(t, st, "a"); string(got) != "1" {
-		t.Errorf("a cancelled update wrote %q", got)
-	}
-}
-
-// testContextInside ends the context while the function runs: either error and no matter what, or no error and the new value.
-func testContextInside(t *testing.T, s *stores) {
-	st := s.get(t)
-	for i := range 10 {
-		ctx, cancel := context.WithCancel(t.Context())
-		value := strconv.Itoa(i)
-		err := st.Update(ctx, "a", func([]byte) ([]byte, error) {
-			cancel()
-			return []byte(value), nil
-		})
-		cancel()
-		if err != nil && !errors.Is(err, context.Canceled) {
-			t.Errorf("got error %v, want context.Canceled or none", err)
+	for i := range addresses {
+		address := fmt.Sprintf("r%d@example.com", i)
+		status, err := l.Lookup(t.Context(), address)
+		if err != nil {
+			t.Fatal(err)
 		}
-		if got := get(t, st, "a"); err == nil && string(got) != value {
-			t.Errorf("no error, but %q instead of %q", got, value)
+		if led[address] != 1 || len(status.Entries) != 1 || len(status.Strikes) != 0 {
+			t.Errorf("%s: suppressed %d times by %d strikes; left %+v", address, led[address], strikes, status)
 		}
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	for i := range 50 {
-		put(t, st, fmt.Sprint("key", i), []byte("1"))
-	}
-	calls := 0
-	err := st.Load(ctx, func(string, []byte) error {
-		calls++
-		cancel()
-		return nil
-	})
-	if !errors.Is(err, context.Canceled) || calls != 1 {
-		t.Errorf("load: got %d calls and error %v, want 1 call and context.Canceled", calls, err)
-	}
-}
-
-func testLoadError(t *testing.T, s *stores) {
-	st := s.get(t)
-	put(t, st, "a", []byte("1"))
-	put(t, st, "b", []byte("2"))
-	calls := 0
-	err := st.Load(t.Context(), func(string, []byte) error {
-		calls++
-		return errKeep
-	})
-	if !errors.Is(err, errKeep) || calls != 1 {
-		t.Errorf("got %d calls and error %v, want 1 call and the function's error", calls, err)
-	}
-}
-
-func testReopen(t *testing.T, s *stores) {
-	for i := range 5 {
-		st := s.get(t)
-		if got := get(t, st, "count"); i > 0 && string(got) != strconv.Itoa(i-1) {
-			t.Errorf("opening %d: got %q, want %d", i, got, i-1)
-		}
-		put(t, st, "count", []byte(strconv.Itoa(i)))
-		put(t, st, fmt.Sprint("key", i), []byte("x"))
-	}
-	if got := load(t, s.get(t)); len(got) != 6 {
-		t.Errorf("got %v, want 6 keys", got)
 	}
 }
