@@ -64,6 +64,33 @@ func benchMessage(size int) []byte {
 
 const benchSize = 10 << 10
 
+// benchSend enqueues b.N messages and waits until all have arrived.
+func benchSend(b *testing.B, srv *sendertest.Server, cfg sender.Config) {
+	b.Helper()
+	s, err := sender.New(cfg)
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := s.Start(context.Background()); err != nil {
+		b.Fatal(err)
+	}
+	data := benchMessage(benchSize)
+	b.ResetTimer()
+	for i := range b.N {
+		if _, err := s.Enqueue(context.Background(), sender.Message{From: "a@example.org", To: []string{fmt.Sprintf("u%d@example.com", i)}, Data: data}); err != nil {
+			b.Fatal(err)
+		}
+	}
+	for srv.Inbox().Len() < b.N {
+		time.Sleep(time.Millisecond)
+	}
+	b.StopTimer()
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "msg/s")
+	if err := s.Stop(context.Background()); err != nil {
+		b.Fatal(err)
+	}
+}
+
 // BenchmarkSend is the whole way of a message over the memory queue; BenchmarkBareLoop is a plain go-smtp client loop with as many
 // connections against the same server.
 func BenchmarkSend(b *testing.B) {
@@ -74,29 +101,8 @@ func BenchmarkSend(b *testing.B) {
 				network = sendertest.NewTCPNetwork()
 			}
 			srv, cfg := benchWorld(b, network)
-			s, err := sender.New(cfg)
-			if err != nil {
-				b.Fatal(err)
-			}
-			if err := s.Start(context.Background()); err != nil {
-				b.Fatal(err)
-			}
-			data := benchMessage(benchSize)
 			b.ReportAllocs()
-			b.ResetTimer()
-			for i := range b.N {
-				if _, err := s.Enqueue(context.Background(), sender.Message{From: "a@example.org", To: []string{fmt.Sprintf("u%d@example.com", i)}, Data: data}); err != nil {
-					b.Fatal(err)
-				}
-			}
-			for srv.Inbox().Len() < b.N {
-				time.Sleep(time.Millisecond)
-			}
-			b.StopTimer()
-			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "msg/s")
-			if err := s.Stop(context.Background()); err != nil {
-				b.Fatal(err)
-			}
+			benchSend(b, srv, cfg)
 		})
 	}
 }
@@ -143,18 +149,20 @@ func BenchmarkBareLoop(b *testing.B) {
 }
 
 // BenchmarkRoundTrip50ms is the whole way of a message of 10 KiB to a host that is 50 ms away, over 5 connections, that stay or are of 100 messages each. At one round trip a message the
-// best is 100 messages a second.
+// best is 100 messages a second. A signer that takes its time, as one far away does, adds that to each message of a connection.
 func BenchmarkRoundTrip50ms(b *testing.B) {
 	for _, c := range []struct {
 		name string
 		ext  sendertest.Extensions
 		each int
+		sign time.Duration
 	}{
-		{"one by one", sendertest.Extensions{NoPipelining: true}, 0},
-		{"pipelining", sendertest.Extensions{}, 0},
-		{"chunking", sendertest.Extensions{Chunking: true}, 0},
-		{"pipelining, 100 a connection", sendertest.Extensions{}, 100},
-		{"chunking, 100 a connection", sendertest.Extensions{Chunking: true}, 100},
+		{"one by one", sendertest.Extensions{NoPipelining: true}, 0, 0},
+		{"pipelining", sendertest.Extensions{}, 0, 0},
+		{"chunking", sendertest.Extensions{Chunking: true}, 0, 0},
+		{"pipelining, 100 a connection", sendertest.Extensions{}, 100, 0},
+		{"chunking, 100 a connection", sendertest.Extensions{Chunking: true}, 100, 0},
+		{"pipelining, signer of 20 ms", sendertest.Extensions{}, 0, 20 * time.Millisecond},
 	} {
 		b.Run(c.name, func(b *testing.B) {
 			srv, cfg := benchWorldWith(b, sendertest.NewTCPNetwork(), c.ext)
@@ -169,28 +177,18 @@ func BenchmarkRoundTrip50ms(b *testing.B) {
 			limits := throttle.DefaultLimits()
 			limits.Connections, limits.MessagesPerConnection = 5, c.each
 			cfg.Limits = map[string]throttle.Limits{"example.com": limits}
-			s, err := sender.New(cfg)
-			if err != nil {
-				b.Fatal(err)
+			if c.sign > 0 {
+				cfg.Streams = []sender.Stream{{Name: "default", Signer: slowSigner(c.sign)}}
 			}
-			if err := s.Start(context.Background()); err != nil {
-				b.Fatal(err)
-			}
-			data := benchMessage(benchSize)
-			b.ResetTimer()
-			for i := range b.N {
-				if _, err := s.Enqueue(context.Background(), sender.Message{From: "a@example.org", To: []string{fmt.Sprintf("u%d@example.com", i)}, Data: data}); err != nil {
-					b.Fatal(err)
-				}
-			}
-			for srv.Inbox().Len() < b.N {
-				time.Sleep(time.Millisecond)
-			}
-			b.StopTimer()
-			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "msg/s")
-			if err := s.Stop(context.Background()); err != nil {
-				b.Fatal(err)
-			}
+			benchSend(b, srv, cfg)
 		})
 	}
+}
+
+// slowSigner takes so long to sign with nothing.
+type slowSigner time.Duration
+
+func (d slowSigner) Sign(context.Context, []byte) ([]byte, error) {
+	time.Sleep(time.Duration(d))
+	return nil, nil
 }
