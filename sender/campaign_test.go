@@ -158,3 +158,35 @@ func TestTurnsOutliveAnswersOfDNS(t *testing.T) {
 		}
 	})
 }
+
+// TestOpenSessionsStarveNobody: destinations of one provider with hosts of their own, and fewer connections than hosts. A session goes on with its own destination's mail for a
+// while, but all get on about equally, and connections are not opened for each message.
+func TestOpenSessionsStarveNobody(t *testing.T) {
+	for _, connections := range []int{1, 2, 3} {
+		synctest.Test(t, func(t *testing.T) {
+			const domains, each = 4, 100
+			st := newStage(t)
+			st.provider = "all"
+			st.limits.Connections = connections
+			st.transact = takes(time.Second)
+			s := st.start(st.config("a"))
+			for i := range domains * each {
+				st.enqueue(s, "", fmt.Sprintf("u%d@d%d.example", i, i%domains))
+			}
+			time.Sleep(time.Hour)
+			sent := map[string]int{}
+			for i, to := range st.order() {
+				_, d, _ := strings.Cut(to, "@")
+				sent[d]++
+				for j := range domains {
+					if least := sent[fmt.Sprintf("d%d.example", j)]; sent[d]-least > 25 {
+						t.Fatalf("%d connections: after %d messages %s has had %d turns, another one %d", connections, i, d, sent[d], least)
+					}
+				}
+			}
+			if n := len(st.targets); len(st.order()) != domains*each || n > domains*each/10 {
+				t.Errorf("%d connections: %d of %d messages over %d sessions", connections, len(st.order()), domains*each, n)
+			}
+		})
+	}
+}
