@@ -185,3 +185,51 @@ func TestReactionToADomain(t *testing.T) {
 		}
 	})
 }
+
+// TestWeightsUnderCommonCaps: where it is a cap over all routes that holds mail up, the routes of a pool share what it lets through by their weights; without weights the first one has
+// all of it.
+func TestWeightsUnderCommonCaps(t *testing.T) {
+	for name, set := range map[string]func(*sender.Config){
+		"provider": func(c *sender.Config) {
+			c.ProviderCaps = map[string]throttle.Cap{"all": {MessageRate: throttle.Rate{N: 10, Per: time.Second}}}
+		},
+		"process": func(c *sender.Config) { c.MaxMessageRate = throttle.Rate{N: 10, Per: time.Second} },
+	} {
+		for _, domains := range []int{1, 40} {
+			for _, weights := range []map[string]int{{"large": 3}, {"large": 9}, nil} {
+				synctest.Test(t, func(t *testing.T) {
+					const messages = 2000
+					st := newStage(t)
+					st.provider = "all"
+					st.transact = takes(500 * time.Millisecond)
+					cfg := st.config("large", "small")
+					cfg.Throttle = nil
+					cfg.Pools = []sender.Pool{{Name: "main", Routes: []string{"large", "small"}, Weights: weights}}
+					cfg.Limits = map[string]throttle.Limits{"all": {Connections: 100}}
+					set(&cfg)
+					s := st.start(cfg)
+					began := time.Now()
+					for i := range messages {
+						st.enqueue(s, "", fmt.Sprintf("u%d@d%d.example", i, i%domains))
+					}
+					for len(st.order()) < messages && time.Since(began) < time.Hour {
+						time.Sleep(time.Second)
+					}
+					took := time.Since(began)
+					time.Sleep(time.Minute)
+					small := messages / (weights["large"] + 1)
+					if weights == nil {
+						small = 0
+					}
+					what := fmt.Sprintf("cap of the %s, %d domains, weights %v", name, domains, weights)
+					if n := st.over["small.example.org"]; n < small*95/100 || n > small*105/100+3 {
+						t.Errorf("%s: %d went over the small route, want %d", what, n, small)
+					}
+					if least := messages / 10 * time.Second; took < least-3*time.Second || took > least*103/100 {
+						t.Errorf("%s: took %v, want %v", what, took, least)
+					}
+				})
+			}
+		}
+	}
+}

@@ -162,7 +162,7 @@ type Pool struct {
 	// stopped for 15 minutes and more: then it takes another one.
 	Routes []string
 	// Weights share new mail among Routes, for each provider, in proportion to the numbers, 1 to 1000; a route that is not named has 1. The part of one that is closed or busy
-	// goes to the others. Defaults to none: the first route takes all that it can.
+	// goes to the others; where a cap of the provider or of the process holds mail up, what it lets through is shared by weights. Defaults to none: the first route takes all that it can.
 	Weights map[string]int
 	// Overflow are tried in order when no route of Routes is open or has allowance. With none, mail waits: it never goes
 	// over a cold route above its plan. Saturation (a connection or rate limit) never overflows; it waits.

@@ -245,6 +245,40 @@ func TestForecastOfHolds(t *testing.T) {
 	}
 }
 
+// TestForecastUnderCommonCaps: what all routes may carry together is not more for there being several of them.
+func TestForecastUnderCommonCaps(t *testing.T) {
+	rate := throttle.Rate{N: 1, Per: time.Second}
+	for name, set := range map[string]func(*sender.Config){
+		"provider": func(c *sender.Config) { c.ProviderCaps = map[string]throttle.Cap{"all": {MessageRate: rate}} },
+		"process":  func(c *sender.Config) { c.MaxMessageRate = rate },
+	} {
+		for _, weights := range []map[string]int{{"large": 3}, nil} {
+			for _, domains := range []int{1, 40} {
+				synctest.Test(t, func(t *testing.T) {
+					w := newWorld(t)
+					names := []string{}
+					for i := range domains {
+						names = append(names, fmt.Sprintf("d%d.example", i))
+						w.mx(names[i], sendertest.ServerConfig{})
+					}
+					cfg := w.config()
+					cfg.Providers = oneProvider{}
+					cfg.Routes = []sender.Route{{Name: "large", Hostname: "a.example.org"}, {Name: "small", Hostname: "b.example.org"}}
+					cfg.Pools = []sender.Pool{{Name: "main", Routes: []string{"large", "small"}, Weights: weights}}
+					set(&cfg)
+					s := w.start(cfg)
+					for i := range 2000 {
+						w.enqueue(s, fmt.Sprintf("u%d@%s", i, names[i%domains]))
+					}
+					time.Sleep(100 * time.Second)
+					f, tried, now := w.probe(s, note("last@d0.example"), time.Hour)
+					near(t, fmt.Sprintf("cap of the %s, weights %v, %d domains", name, weights, domains), f, tried, now, 0.1, 0)
+				})
+			}
+		}
+	}
+}
+
 func TestForecastOfWeights(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)

@@ -193,7 +193,7 @@ tiers:
 			break
 		}
 		if tier == 0 && !sticky && a.of == nil {
-			routes = d.weights.order(c.now, l.stream.pool, l.dest.provider)
+			routes = d.weightOrder(l, c.now)
 		}
 		busy := false
 		for _, r := range routes {
@@ -309,8 +309,12 @@ func (c *foresight) together(met []prospect, first *prospect) {
 	slices.SortFunc(all, func(a, b *prospect) int { return a.open.Compare(b.open) })
 	rate, lost := 0.0, 0.0 // what those that are open carry a second, and what they have not carried before they were open
 	for i, p := range all {
-		rate += p.rate
-		lost += p.rate * p.open.Sub(c.start).Seconds()
+		more := p.rate
+		if p.all > 0 {
+			more = max(0, min(more, p.all-rate))
+		}
+		rate += more
+		lost += more * p.open.Sub(c.start).Seconds()
 		at := c.start.Add(seconds((float64(c.own) + 1 + lost) / rate))
 		if i+1 < len(all) && at.After(all[i+1].open) {
 			continue

@@ -1,6 +1,10 @@
 package sender
 
-import "time"
+import (
+	"time"
+
+	"github.com/reputemail/repute/throttle"
+)
 
 // obstacle says why a lane could not use a path.
 type obstacle struct {
@@ -16,7 +20,24 @@ type obstacle struct {
 	brief bool
 	// long: the path has been closed for stickyFor already.
 	long bool
+	// common: what is scarce is so for the other routes as well, so that another one is no way round it.
+	common common
 }
+
+// common says for which routes something is scarce.
+type common int
+
+const (
+	notCommon  common = iota
+	ofProvider        // all that go to the provider
+	ofProcess         // all
+)
+
+// commonRates are the reasons of the caps that paths share.
+var commonRates = map[throttle.Reason]common{throttle.ReasonProviderRate: ofProvider, throttle.ReasonProcessRate: ofProcess}
+
+// holds reports whether the same is scarce for another route.
+func (c common) holds(r *routeInfo) bool { return c == ofProcess || c == ofProvider && r.Relay == nil }
 
 // stand puts a lane in line behind an obstacle. It reports whether it did not stand there already.
 func (d *dispatcher) stand(l *lane, o obstacle, now time.Time) (began bool) {
@@ -84,8 +105,15 @@ func (p *path) quiet() bool {
 	return p.open == idle
 }
 
-// standInLine puts a lane that just had its turn at the end of the line it was served from.
-func (d *dispatcher) standInLine(l *lane) {
+// standInLine puts a lane that just had its turn at the end of the line it was served from; or, where it is another route's turn by the weights of its pool, has it go there. It
+// returns the path on which it began an attempt there, or nil.
+func (d *dispatcher) standInLine(l *lane, now time.Time) (on *path) {
+	if d.served != nil && !d.servedCold && d.choosesElsewhere(l, now) {
+		d.passed = d.served
+		on = d.begin(l, now)
+		d.passed = nil
+		return on
+	}
 	switch {
 	case d.served == nil:
 	case d.servedCold:
@@ -93,6 +121,17 @@ func (d *dispatcher) standInLine(l *lane) {
 	default:
 		d.served.busy.add(l)
 	}
+	return nil
+}
+
+// choosesElsewhere reports whether a lane's next delivery is for another route than the one that is being served, by the weights of its pool. That is asked where both are short of the
+// same: else each route carries what it can, and the weights say which is tried first.
+func (d *dispatcher) choosesElsewhere(l *lane, now time.Time) bool {
+	if d.served.common == notCommon || l.stream.pool.weights == nil || len(l.buf) == 0 || !l.dest.usable(now) {
+		return false
+	}
+	a, _, sticky := d.tiers(l)
+	return !sticky && a.of == nil && d.weightOrder(l, now)[0] != d.served.route
 }
 
 // serve lets the lanes that wait for a path have their turns, until it is full. site is that of a session that just

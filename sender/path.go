@@ -35,6 +35,7 @@ type path struct {
 	useful      bool      // there was an answer since the latest preparation began
 	patience    time.Time // until when mail waits for the answer rather than go elsewhere; zero when the latest one was ready
 
+	common   common          // for which routes what was scarce at the latest refusal was so
 	starved  throttle.Reason // which cap it is in line for a connection of; empty: none
 	claiming int             // lanes that have their turn and claim what to send
 
@@ -119,10 +120,11 @@ choosing:
 		}
 		routes, saturated := tiers[tier], false
 		if tier == 0 && !sticky && a.of == nil {
-			routes = d.weights.order(now, l.stream.pool, l.dest.provider)
+			routes = d.byWeight(l, now)
 		}
+		scarce := notCommon
 		for _, r := range routes {
-			if refusedBy(l.first(), r.Name) {
+			if refusedBy(l.first(), r.Name) || scarce.holds(r) {
 				continue
 			}
 			by := over{flow: tier > 0 && !sticky || slices.Contains(l.stream.pool.overflow, r), arm: a}
@@ -137,7 +139,7 @@ choosing:
 				l.waits = l.waits[:0]
 				return o.path
 			}
-			saturated = saturated || o.saturated
+			saturated, scarce = saturated || o.saturated, max(scarce, o.common)
 			met = append(met, o)
 			if o.brief {
 				break choosing
@@ -165,6 +167,31 @@ choosing:
 		}
 	}
 	return nil
+}
+
+// byWeight is the routes of a lane's pool in the order in which they are tried. Where all are short of the same, the one whose turn the lane has comes first: that it chose when it
+// stood in line.
+func (d *dispatcher) byWeight(l *lane, now time.Time) []*routeInfo {
+	routes := d.weightOrder(l, now)
+	if l.stream.pool.weights == nil || d.served == nil || d.servedCold || d.served.common == notCommon || d.passed != nil {
+		return routes
+	}
+	if i := slices.Index(routes, d.served.route); i > 0 {
+		copy(routes[1:i+1], routes[:i])
+		routes[0] = d.served.route
+	}
+	return routes
+}
+
+// weightOrder is the routes of a lane's pool, that which is furthest behind its share first. Where what holds mail up is short for all of them, the lane that stands in line for one is
+// about to have its turn there: that counts.
+func (d *dispatcher) weightOrder(l *lane, now time.Time) []*routeInfo {
+	return d.weights.order(now, l.stream.pool, l.dest.provider, func(r *routeInfo) int {
+		if p := d.paths[Path{Route: r.Name, Provider: l.dest.provider}]; p != nil && p.common != notCommon {
+			return min(1, p.busy.len())
+		}
+		return 0
+	})
 }
 
 // stickyFor is up to how long a delivery waits for the route on which it was tried before. Then another one may take it, though that is one to which a
@@ -227,8 +254,8 @@ func (d *dispatcher) try(l *lane, r *routeInfo, now time.Time, by over) (obstacl
 		p.full = true
 		return obstacle{path: p, wait: p.closed}, false
 	}
-	if (d.served != p || d.servedCold) && p.busy.others(l) {
-		return obstacle{path: p, saturated: true, wait: Wait{Reason: WaitTurn, Path: key}}, false
+	if (d.served != p || d.servedCold) && p.busy.others(l) || d.passed == p {
+		return obstacle{path: p, saturated: true, common: p.common, wait: Wait{Reason: WaitTurn, Path: key}}, false
 	}
 	also, o, ok := d.takeBeside(l, r, now)
 	if !ok {
@@ -330,8 +357,11 @@ func refusedBy(del *queue.Delivery, route string) bool {
 
 // throttled turns a decision of the throttle into an obstacle.
 func (d *dispatcher) throttled(p *path, dec throttle.Decision, now time.Time) obstacle {
-	o := obstacle{path: p, saturated: true, wait: Wait{Path: p.key, Until: dec.Until, Detail: string(dec.Reason)}}
-	p.full = true
+	o := obstacle{path: p, saturated: true, common: commonRates[dec.Reason], wait: Wait{Path: p.key, Until: dec.Until, Detail: string(dec.Reason)}}
+	if p.key.Provider == RelayProvider && o.common == ofProvider { // that of relays
+		o.common = notCommon
+	}
+	p.full, p.common = true, o.common
 	switch dec.Reason {
 	case throttle.ReasonRouteCap, throttle.ReasonProviderCap, throttle.ReasonProcessCap:
 		o.wait.Reason = WaitConnections

@@ -17,6 +17,7 @@ type prospect struct {
 	at       time.Time // when the delivery has its turn, if it takes this route
 	ahead    int
 	rate     float64 // deliveries a second of the lane; 0: no limit is known
+	all      float64 // the same for all routes together, by what they share; 0: no limit
 	busy     bool    // it is open, and only busy: no overflow
 	shut     bool    // it is stopped or has no allowance
 	stopped  bool    // by the receiver or an operator
@@ -153,9 +154,17 @@ func (c *foresight) turn(p *prospect, r *routeInfo, path *path, s throttle.State
 		before = c.rivals(&path.busy)
 		c.open = 0
 	}
+	for _, o := range c.probe.stream.pool.routes { // those who wait for what is scarce for this route too
+		if other := c.d.paths[Path{Route: o.Name, Provider: p.on.Provider}]; o != r && other != nil && other.busy.len() > 0 && other.common.holds(r) {
+			inLine = true
+			before += c.rivals(&other.busy) - float64(c.own)
+		}
+	}
 	rate, measured := c.rateOf(p.on, r, path, s)
-	if p.ahead, p.rate = whole(before), rate; rate > 0 {
-		p.rate *= (float64(c.own) + 1) / (before + 1)
+	p.ahead, p.rate, p.all = whole(before), rate, c.d.commonRate(p.on)*c.speedOf(p.on, path).group()
+	if part := (float64(c.own) + 1) / (before + 1); rate > 0 {
+		p.rate *= part
+		p.all *= part
 	}
 	if beside > 0 && (p.rate == 0 || beside < p.rate) {
 		p.rate = beside
@@ -166,7 +175,7 @@ func (c *foresight) turn(p *prospect, r *routeInfo, path *path, s throttle.State
 		w := Wait{Reason: WaitTurn, Path: p.on}
 		switch {
 		case empty:
-			if w.Reason = WaitRate; inLine && path.alarm.slot > 0 && path.alarm.at.After(from) { // then there is a token
+			if w.Reason = WaitRate; inLine && path != nil && path.alarm.slot > 0 && path.alarm.at.After(from) { // then there is a token
 				half, from, w.Until = 0, path.alarm.at, path.alarm.at
 				p.sure = later(p.sure, from)
 				p.at = later(p.at, from)
@@ -210,15 +219,28 @@ func (c *foresight) full(p *path, s throttle.State) bool {
 	return s.Limits.Connections > 0 && p.open >= s.Limits.Connections || c.d.conns >= c.d.s.cfg.MaxConnections
 }
 
+// commonRate is how many messages a second all routes together may carry; 0: no limit.
+func (d *dispatcher) commonRate(on Path) float64 {
+	of, all := perSecond(d.s.cfg.ProviderCaps[on.Provider].MessageRate), perSecond(d.s.cfg.MaxMessageRate)
+	if of == 0 || all > 0 && all < of {
+		return all
+	}
+	return of
+}
+
+// speedOf is what is known of how fast a path was, or nil.
+func (c *foresight) speedOf(on Path, p *path) *speed {
+	if p != nil {
+		return p.speed
+	}
+	sp, _ := c.d.speeds.Peek(c.now, on)
+	return sp
+}
+
 // rateOf is how many deliveries a second a path carries: by its limits, by what its connections carry, and not more than it gave lately when it was asked for all. 0 when
 // nothing is known of that.
 func (c *foresight) rateOf(on Path, r *routeInfo, p *path, s throttle.State) (rate float64, measured bool) {
-	var sp *speed
-	if p != nil {
-		sp = p.speed
-	} else {
-		sp, _ = c.d.speeds.Peek(c.now, on)
-	}
+	sp := c.speedOf(on, p)
 	least := func(v float64) bool {
 		if v > 0 && (rate == 0 || v < rate) {
 			rate = v
@@ -228,8 +250,7 @@ func (c *foresight) rateOf(on Path, r *routeInfo, p *path, s throttle.State) (ra
 	}
 	least(perSecond(s.Limits.MessageRate) * sp.group())
 	least(perSecond(r.Cap.MessageRate) * sp.group())
-	least(perSecond(c.d.s.cfg.ProviderCaps[on.Provider].MessageRate) * sp.group())
-	least(perSecond(c.d.s.cfg.MaxMessageRate) * sp.group())
+	least(c.d.commonRate(on) * sp.group())
 	connections := s.Limits.Connections
 	if s.Phase != throttle.PhaseOpen { // it comes back by one connection for each success: soon
 		connections = s.Configured.Connections

@@ -35,9 +35,17 @@ func (b *bucket) take(now time.Time) (until time.Time, ok bool) {
 	if b.perSecond == 0 || b.limiter.AllowN(now, 1) {
 		return time.Time{}, true
 	}
-	wait := (1 - b.limiter.TokensAt(now)) / b.perSecond * float64(time.Second)
+	return now.Add(b.next(now)), false
+}
+
+// next is how long it takes until there is a token.
+func (b *bucket) next(now time.Time) time.Duration {
+	missing := 1 - b.tokens(now)
+	if missing <= 0 {
+		return 0
+	}
 	// The microsecond makes up for rounding: at the time that is named here there must be a whole token.
-	return now.Add(time.Duration(math.Ceil(wait)) + time.Microsecond), false
+	return time.Duration(math.Ceil(missing/b.perSecond*float64(time.Second))) + time.Microsecond
 }
 
 // reserve takes the token that take has just refused, for the time that it returns.

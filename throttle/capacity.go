@@ -69,7 +69,7 @@ func (c *capacity) take(now time.Time, ticket *time.Time) (until time.Time, ok b
 		}
 		return until, ok
 	}
-	if until.Sub(now) <= maxTicket {
+	if until.Sub(now) <= maxTicket { // it may be further ahead now that a ticket has run out
 		until = c.messages.reserve(now)
 		*ticket = until
 	}
@@ -81,6 +81,16 @@ const (
 	ticketGrace = 2 * time.Minute
 	maxTicket   = time.Minute
 )
+
+// far reports whether the next token is further ahead than a ticket can be given out for, and when that is.
+func (c *capacity) far(now time.Time, ticket time.Time) (until time.Time, far bool) {
+	if c == nil || c.rate == (Rate{}) || c.messageShare != nil || !ticket.IsZero() {
+		return time.Time{}, false
+	}
+	now = c.clock(now)
+	until = now.Add(c.messages.next(now))
+	return until, until.Sub(now) > maxTicket
+}
 
 // hold turns a message that was taken, and cannot be used yet, into a ticket.
 func (c *capacity) hold(now time.Time, ticket *time.Time) {

@@ -10,15 +10,15 @@ import (
 func TestCapRates(t *testing.T) {
 	minute := func(n int) Cap { return Cap{MessageRate: Rate{N: n, Per: time.Minute}} }
 	for _, c := range []struct {
-		name   string
+		reason Reason
 		config Config
 		paths  [2]Path
 	}{
-		{"route", Config{Routes: map[string]Cap{"a": minute(60)}}, [2]Path{{"a", "x.example"}, {"a", "y.example"}}},
-		{"provider", Config{Providers: map[string]Cap{"google": minute(60)}}, [2]Path{{"a", "google"}, {"b", "google"}}},
-		{"process", Config{Process: minute(60)}, [2]Path{{"a", "google"}, {"b", "x.example"}}},
+		{ReasonRouteRate, Config{Routes: map[string]Cap{"a": minute(60)}}, [2]Path{{"a", "x.example"}, {"a", "y.example"}}},
+		{ReasonProviderRate, Config{Providers: map[string]Cap{"google": minute(60)}}, [2]Path{{"a", "google"}, {"b", "google"}}},
+		{ReasonProcessRate, Config{Process: minute(60)}, [2]Path{{"a", "google"}, {"b", "x.example"}}},
 	} {
-		t.Run(c.name, func(t *testing.T) {
+		t.Run(string(c.reason), func(t *testing.T) {
 			c.config.Limits = map[string]Limits{"google": {MessageRate: Rate{1000, time.Second}}}
 			l := with(t, Limits{MessageRate: Rate{1000, time.Second}}, c.config)
 			now, sent, by := start, 0, [2]int{}
@@ -28,7 +28,7 @@ func TestCapRates(t *testing.T) {
 					if d := l.AcquireAt(now, p, TokenMessage); d.OK {
 						sent++
 						by[i]++
-					} else if d.Reason != ReasonMessageRate || !d.Until.After(now) || d.Until.Sub(now) > 2*time.Second+time.Millisecond {
+					} else if d.Reason != c.reason || !d.Until.After(now) || d.Until.Sub(now) > 2*time.Second+time.Millisecond {
 						t.Fatalf("%+v", d)
 					}
 				}
@@ -101,5 +101,23 @@ func TestLateTicketsKeepToTheCap(t *testing.T) {
 		if j := i + 10*perSecond + perSecond; j < len(sent) && sent[j].Sub(sent[i]) < 10*time.Second {
 			t.Fatalf("%d in %v from %v on", j-i+1, sent[j].Sub(sent[i]), sent[i].Sub(start))
 		}
+	}
+}
+
+// A path that has to wait long for one of its caps keeps nothing of the others from those that can use it.
+func TestFarCapKeepsNothing(t *testing.T) {
+	l := with(t, Limits{}, Config{Routes: map[string]Cap{"slow": {MessageRate: Rate{1, time.Hour}}}, Process: Cap{MessageRate: Rate{1, time.Second}}})
+	sent := 0
+	for i := range 3600 {
+		now := start.Add(time.Duration(i) * time.Second)
+		for j := range 5 {
+			l.AcquireAt(now, Path{"slow", fmt.Sprintf("d%d.example", j)}, TokenMessage)
+		}
+		if l.AcquireAt(now, Path{"fast", "x.example"}, TokenMessage).OK {
+			sent++
+		}
+	}
+	if sent < 3590 {
+		t.Errorf("%d of about 3600", sent)
 	}
 }

@@ -63,6 +63,11 @@ const (
 	ReasonConnectRate Reason = "connect-rate"
 	// ReasonMessageRate: messages were begun too fast.
 	ReasonMessageRate Reason = "message-rate"
+	// ReasonRouteRate, ReasonProviderRate and ReasonProcessRate: messages were begun too fast for a Cap. Another path under it may have a message before this one, so that
+	// paths take turns.
+	ReasonRouteRate    Reason = "route-rate"
+	ReasonProviderRate Reason = "provider-rate"
+	ReasonProcessRate  Reason = "process-rate"
 	// ReasonBackoff: the path is stopped after a rate limit or failures of the receiver.
 	ReasonBackoff Reason = "backoff"
 	// ReasonSuspended: the path is stopped because the receiver blocks us.
@@ -333,9 +338,8 @@ func (l *Limiter) AcquireAt(now time.Time, key Path, t Token) Decision {
 	case p.cause != "" && p.open > d.Limits.Connections:
 		d.Reason = ReasonConnections
 	default:
-		if d.Until, d.OK = p.takeMessage(now, l.processOf(key)); !d.OK {
-			d.Reason = ReasonMessageRate
-		}
+		d.Until, d.Reason = p.takeMessage(now, l.processOf(key))
+		d.OK = d.Reason == ""
 	}
 	return d
 }

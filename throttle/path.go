@@ -113,12 +113,13 @@ func (p *path) full(l *Limits, process *capacity) Reason {
 	return ""
 }
 
-// takeMessage takes a message token from all that limits them. If one of them has none, the path's own are given back; of the caps it has
+// takeMessage takes a message token from all that limits them, or says why and until when not. If one of them has none, the path's own are given back; of the caps it has
 // a ticket then, so that no path takes from the others what is shared.
-func (p *path) takeMessage(now time.Time, process *capacity) (until time.Time, ok bool) {
+func (p *path) takeMessage(now time.Time, process *capacity) (until time.Time, why Reason) {
+	ok := true
 	if p.learnt != nil {
 		if until, ok = p.learnt.take(now); !ok {
-			return until, false
+			return until, ReasonMessageRate
 		}
 	}
 	if p.shares != nil && p.shares.messages != nil {
@@ -128,26 +129,39 @@ func (p *path) takeMessage(now time.Time, process *capacity) (until time.Time, o
 	}
 	if !ok {
 		p.giveOwn(now, false)
-		return until, false
+		return until, ReasonMessageRate
 	}
 	if p.route == nil && p.provider == nil && (process == nil || process.rate == Rate{}) {
-		return time.Time{}, true
+		return time.Time{}, ""
 	}
 	caps := [...]*capacity{p.route, p.provider, process}
+	whys := [len(caps)]Reason{ReasonRouteRate, ReasonProviderRate, ReasonProcessRate}
 	if p.tickets == nil {
 		p.tickets = new([len(caps)]time.Time)
 	}
-	for i, c := range caps {
-		if until, ok = c.take(now, &p.tickets[i]); ok {
-			continue
+	for i, c := range caps { // who has to wait long for one keeps nothing of the others
+		if at, far := c.far(now, p.tickets[i]); far {
+			p.giveOwn(now, true)
+			return at, whys[i]
 		}
-		for j := range i { // it keeps what it has of the others
-			caps[j].hold(now, &p.tickets[j])
-		}
-		p.giveOwn(now, true)
-		return until, false
 	}
-	return time.Time{}, true
+	var refused [len(caps)]bool
+	for i, c := range caps {
+		at, ok := c.take(now, &p.tickets[i])
+		if refused[i] = !ok; refused[i] && (why == "" || at.After(until)) {
+			until, why = at, whys[i]
+		}
+	}
+	if why == "" {
+		return time.Time{}, ""
+	}
+	for i, c := range caps { // it keeps what it has, so that it has all of them some time
+		if !refused[i] {
+			c.hold(now, &p.tickets[i])
+		}
+	}
+	p.giveOwn(now, true)
+	return until, why
 }
 
 // giveMessage gives a message token back.
