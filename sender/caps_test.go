@@ -14,6 +14,7 @@ import (
 	"github.com/reputemail/repute/bounce"
 	"github.com/reputemail/repute/sender"
 	"github.com/reputemail/repute/sender/sendertest"
+	"github.com/reputemail/repute/sender/transport"
 	"github.com/reputemail/repute/throttle"
 )
 
@@ -231,5 +232,36 @@ func TestWeightsUnderCommonCaps(t *testing.T) {
 				})
 			}
 		}
+	}
+}
+
+// TestStopUnderACommonCap: what waits under a cap of all routes for one of them goes over the others when that one is stopped.
+func TestStopUnderACommonCap(t *testing.T) {
+	for _, weights := range []map[string]int{{"large": 3}, nil} {
+		synctest.Test(t, func(t *testing.T) {
+			const messages, domains = 2000, 40
+			st := newStage(t)
+			st.provider = "all"
+			began := time.Now()
+			st.transact = func(ctx context.Context, c *conversation, e *transport.Envelope) ([]transport.Result, error) {
+				if via(c.target, "large") && time.Since(began) > time.Minute {
+					return all(e, said(bounce.StageMail, 421, "4.7.28 unusual rate of mail")), nil
+				}
+				return takes(200*time.Millisecond)(ctx, c, e)
+			}
+			cfg := st.config("large", "small")
+			cfg.Throttle = nil
+			cfg.Pools = []sender.Pool{{Name: "main", Routes: []string{"large", "small"}, Weights: weights}}
+			cfg.ProviderCaps = map[string]throttle.Cap{"all": {MessageRate: throttle.Rate{N: 10, Per: time.Second}}}
+			cfg.Limits = map[string]throttle.Limits{"all": {Connections: 100}}
+			s := st.start(cfg)
+			for i := range messages {
+				st.enqueue(s, "", fmt.Sprintf("u%d@d%d.example", i, i%domains))
+			}
+			time.Sleep(4 * time.Minute)
+			if n := len(st.of(sender.EventDelivered)); n < messages-60 { // what large has refused waits for its next try
+				t.Errorf("weights %v: %d of %d delivered in the time that the cap needs for them, and 40 seconds", weights, n, messages)
+			}
+		})
 	}
 }

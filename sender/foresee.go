@@ -26,6 +26,7 @@ type foresight struct {
 	speed bool // a speed decided
 	one   [1]queue.Delivery
 	room  [8]prospect
+	lines []*line // those of other routes whose lanes were counted already, while the line of one more is looked at
 }
 
 // Bounds of a forecast.

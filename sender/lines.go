@@ -159,11 +159,22 @@ func (d *dispatcher) serve(p *path, site string) {
 		}
 	}
 	d.served = nil
+	if p.alone && p.full && p.common == notCommon {
+		d.spread(p)
+	}
 	d.ensureServed(p, time.Now())
 	if p.busy.len() > 0 && !p.full && p.claiming == 0 && p.alarm.slot == 0 {
 		d.setAlarm(&p.alarm, time.Now()) // there is room still: go on once others had the mutex
 	}
 	d.forget(p)
+}
+
+// spread has the lanes that stand in a path's line look at their other routes again: it has no room for them for a reason of its own now.
+func (d *dispatcher) spread(p *path) {
+	p.alone = false
+	for l := range p.busy.in {
+		d.setEarlier(&l.alarm, time.Now())
+	}
 }
 
 // serveCold lets the lanes that wait for warm-up allowance have their turns, until it is used up again.

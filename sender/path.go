@@ -35,6 +35,7 @@ type path struct {
 	useful      bool      // there was an answer since the latest preparation began
 	patience    time.Time // until when mail waits for the answer rather than go elsewhere; zero when the latest one was ready
 
+	alone    bool            // lanes may stand in busy alone that can use other paths, once what is scarce here is not scarce for all
 	common   common          // for which routes what was scarce at the latest refusal was so
 	starved  throttle.Reason // which cap it is in line for a connection of; empty: none
 	claiming int             // lanes that have their turn and claim what to send
@@ -122,9 +123,13 @@ choosing:
 		if tier == 0 && !sticky && a.of == nil {
 			routes = d.byWeight(l, now)
 		}
-		scarce := notCommon
+		scarce, of := notCommon, (*path)(nil)
 		for _, r := range routes {
-			if refusedBy(l.first(), r.Name) || scarce.holds(r) {
+			if refusedBy(l.first(), r.Name) {
+				continue
+			}
+			if scarce.holds(r) {
+				of.alone = true
 				continue
 			}
 			by := over{flow: tier > 0 && !sticky || slices.Contains(l.stream.pool.overflow, r), arm: a}
@@ -139,7 +144,9 @@ choosing:
 				l.waits = l.waits[:0]
 				return o.path
 			}
-			saturated, scarce = saturated || o.saturated, max(scarce, o.common)
+			if saturated = saturated || o.saturated; o.common > scarce {
+				scarce, of = o.common, o.path
+			}
 			met = append(met, o)
 			if o.brief {
 				break choosing
@@ -251,7 +258,7 @@ func (d *dispatcher) try(l *lane, r *routeInfo, now time.Time, by over) (obstacl
 	}
 	p := d.path(key, r)
 	if p.closed.Until.After(now) {
-		p.full = true
+		p.full, p.common = true, notCommon
 		return obstacle{path: p, wait: p.closed}, false
 	}
 	if (d.served != p || d.servedCold) && p.busy.others(l) || d.passed == p {
