@@ -49,7 +49,6 @@ type dispatcher struct {
 	starved          []*path    // in line for a connection under a cap
 	served           *path      // whose lanes are having their turns
 	servedCold       bool       // those of its line for warm-up allowance
-	passed           *path      // whose turn a lane has just had, while it looks where to stand
 	outbox           []settled  // to be settled when the mutex is released: the settler needs the mutex itself
 	spare            *session   // busy still, but may begin the next transaction: only while behind looks for one
 	follower         *attempt   // the one that it found
@@ -287,10 +286,8 @@ func (d *dispatcher) advance(l *lane, limit int) (began bool) {
 			return began
 		}
 		if limit > 0 && n >= limit {
-			if on := d.standInLine(l, now); on == nil {
-				return began
-			}
-			continue
+			d.standInLine(l)
+			return began
 		}
 		on := d.begin(l, now)
 		if on == nil {

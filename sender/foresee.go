@@ -26,7 +26,6 @@ type foresight struct {
 	speed bool // a speed decided
 	one   [1]queue.Delivery
 	room  [8]prospect
-	lines []*line // those of other routes whose lanes were counted already, while the line of one more is looked at
 }
 
 // Bounds of a forecast.
@@ -194,7 +193,7 @@ tiers:
 			break
 		}
 		if tier == 0 && !sticky && a.of == nil {
-			routes = d.weightOrder(l, c.now)
+			routes = d.weights.order(c.now, l.stream.pool, l.dest.provider)
 		}
 		busy := false
 		for _, r := range routes {

@@ -20,7 +20,7 @@ type obstacle struct {
 	brief bool
 	// long: the path has been closed for stickyFor already.
 	long bool
-	// common: what is scarce is so for the other routes as well, so that another one is no way round it.
+	// common: what is scarce is so for the other routes as well.
 	common common
 }
 
@@ -105,15 +105,8 @@ func (p *path) quiet() bool {
 	return p.open == idle
 }
 
-// standInLine puts a lane that just had its turn at the end of the line it was served from; or, where it is another route's turn by the weights of its pool, has it go there. It
-// returns the path on which it began an attempt there, or nil.
-func (d *dispatcher) standInLine(l *lane, now time.Time) (on *path) {
-	if d.served != nil && !d.servedCold && d.choosesElsewhere(l, now) {
-		d.passed = d.served
-		on = d.begin(l, now)
-		d.passed = nil
-		return on
-	}
+// standInLine puts a lane that just had its turn at the end of the line it was served from.
+func (d *dispatcher) standInLine(l *lane) {
 	switch {
 	case d.served == nil:
 	case d.servedCold:
@@ -121,17 +114,6 @@ func (d *dispatcher) standInLine(l *lane, now time.Time) (on *path) {
 	default:
 		d.served.busy.add(l)
 	}
-	return nil
-}
-
-// choosesElsewhere reports whether a lane's next delivery is for another route than the one that is being served, by the weights of its pool. That is asked where both are short of the
-// same: else each route carries what it can, and the weights say which is tried first.
-func (d *dispatcher) choosesElsewhere(l *lane, now time.Time) bool {
-	if d.served.common == notCommon || l.stream.pool.weights == nil || len(l.buf) == 0 || !l.dest.usable(now) {
-		return false
-	}
-	a, _, sticky := d.tiers(l)
-	return !sticky && a.of == nil && d.weightOrder(l, now)[0] != d.served.route
 }
 
 // serve lets the lanes that wait for a path have their turns, until it is full. site is that of a session that just
@@ -159,9 +141,6 @@ func (d *dispatcher) serve(p *path, site string) {
 		}
 	}
 	d.served = nil
-	if p.alone && p.full && p.common == notCommon {
-		d.spread(p)
-	}
 	d.ensureServed(p, time.Now())
 	if p.busy.len() > 0 && !p.full && p.claiming == 0 && p.alarm.slot == 0 {
 		d.setAlarm(&p.alarm, time.Now()) // there is room still: go on once others had the mutex
@@ -169,12 +148,31 @@ func (d *dispatcher) serve(p *path, site string) {
 	d.forget(p)
 }
 
-// spread has the lanes that stand in a path's line look at their other routes again: it has no room for them for a reason of its own now.
-func (d *dispatcher) spread(p *path) {
-	p.alone = false
-	for l := range p.busy.in {
-		d.setEarlier(&l.alarm, time.Now())
+// yields reports whether a path leaves mail to one that it rather takes, and that waits for what all of them are short of: so that the order and the weights of a pool
+// hold under a common cap, where each path that waits would have as many turns as another. It has its turn when the other one had its, and if that made no use of it, it does not yield again.
+func (p *path) yields(before *obstacle, now time.Time) (obstacle, bool) {
+	to, until := before.path, before.wait.Until
+	if until.IsZero() && to.alarm.slot > 0 {
+		until = to.alarm.at
 	}
+	if p.yielded.to == to && p.yielded.begun == to.begun {
+		if until = p.yielded.until; !now.Before(until) {
+			return obstacle{}, false
+		}
+	} else if until.IsZero() {
+		return obstacle{}, false
+	} else {
+		until = until.Add(time.Millisecond)
+	}
+	p.yielded, p.full = yielded{to, to.begun, until}, true
+	return obstacle{path: p, saturated: true, wait: Wait{Reason: WaitTurn, Path: p.key, Until: until}}, true
+}
+
+// yielded is to which path another one has left a turn, how many messages that had begun then, and until when.
+type yielded struct {
+	to    *path
+	begun int
+	until time.Time
 }
 
 // serveCold lets the lanes that wait for warm-up allowance have their turns, until it is used up again.

@@ -35,8 +35,10 @@ type path struct {
 	useful      bool      // there was an answer since the latest preparation began
 	patience    time.Time // until when mail waits for the answer rather than go elsewhere; zero when the latest one was ready
 
-	alone    bool            // lanes may stand in busy alone that can use other paths, once what is scarce here is not scarce for all
-	common   common          // for which routes what was scarce at the latest refusal was so
+	common  common  // for which routes what was scarce at the latest refusal was so
+	begun   int     // messages
+	yielded yielded // the latest turn that it left to another path
+
 	starved  throttle.Reason // which cap it is in line for a connection of; empty: none
 	claiming int             // lanes that have their turn and claim what to send
 
@@ -121,18 +123,17 @@ choosing:
 		}
 		routes, saturated := tiers[tier], false
 		if tier == 0 && !sticky && a.of == nil {
-			routes = d.byWeight(l, now)
+			routes = d.weights.order(now, l.stream.pool, l.dest.provider)
 		}
-		scarce, of := notCommon, (*path)(nil)
+		var scarce *obstacle // the first of them that is short of something common
 		for _, r := range routes {
 			if refusedBy(l.first(), r.Name) {
 				continue
 			}
-			if scarce.holds(r) {
-				of.alone = true
-				continue
-			}
 			by := over{flow: tier > 0 && !sticky || slices.Contains(l.stream.pool.overflow, r), arm: a}
+			if scarce != nil && scarce.common.holds(r) {
+				by.behind = scarce
+			}
 			if by.flow {
 				by.why = closing(l, met)
 			}
@@ -144,10 +145,11 @@ choosing:
 				l.waits = l.waits[:0]
 				return o.path
 			}
-			if saturated = saturated || o.saturated; o.common > scarce {
-				scarce, of = o.common, o.path
-			}
+			saturated = saturated || o.saturated
 			met = append(met, o)
+			if o.common != notCommon && scarce == nil {
+				scarce = &o
+			}
 			if o.brief {
 				break choosing
 			}
@@ -176,31 +178,6 @@ choosing:
 	return nil
 }
 
-// byWeight is the routes of a lane's pool in the order in which they are tried. Where all are short of the same, the one whose turn the lane has comes first: that it chose when it
-// stood in line.
-func (d *dispatcher) byWeight(l *lane, now time.Time) []*routeInfo {
-	routes := d.weightOrder(l, now)
-	if l.stream.pool.weights == nil || d.served == nil || d.servedCold || d.served.common == notCommon || d.passed != nil {
-		return routes
-	}
-	if i := slices.Index(routes, d.served.route); i > 0 {
-		copy(routes[1:i+1], routes[:i])
-		routes[0] = d.served.route
-	}
-	return routes
-}
-
-// weightOrder is the routes of a lane's pool, that which is furthest behind its share first. Where what holds mail up is short for all of them, the lane that stands in line for one is
-// about to have its turn there: that counts.
-func (d *dispatcher) weightOrder(l *lane, now time.Time) []*routeInfo {
-	return d.weights.order(now, l.stream.pool, l.dest.provider, func(r *routeInfo) int {
-		if p := d.paths[Path{Route: r.Name, Provider: l.dest.provider}]; p != nil && p.common != notCommon {
-			return min(1, p.busy.len())
-		}
-		return 0
-	})
-}
-
 // stickyFor is up to how long a delivery waits for the route on which it was tried before. Then another one may take it, though that is one to which a
 // receiver that greylists has to get used.
 const stickyFor = 15 * time.Minute
@@ -223,11 +200,12 @@ func restsLong(met []obstacle, now time.Time) bool {
 	return true
 }
 
-// over says whether a route is one for overflow, what led to it, and for which arm of a migration it is tried.
+// over says whether a route is one for overflow, what led to it, for which arm of a migration it is tried, and which obstacle of a route before it is in its way too.
 type over struct {
-	flow bool
-	why  Wait
-	arm  arm
+	flow   bool
+	why    Wait
+	arm    arm
+	behind *obstacle
 }
 
 // closing is the first of the obstacles that led to another route: the one of the route that would have been the best.
@@ -261,7 +239,12 @@ func (d *dispatcher) try(l *lane, r *routeInfo, now time.Time, by over) (obstacl
 		p.full, p.common = true, notCommon
 		return obstacle{path: p, wait: p.closed}, false
 	}
-	if (d.served != p || d.servedCold) && p.busy.others(l) || d.passed == p {
+	if by.behind != nil {
+		if o, yields := p.yields(by.behind, now); yields {
+			return o, false
+		}
+	}
+	if (d.served != p || d.servedCold) && p.busy.others(l) {
 		return obstacle{path: p, saturated: true, common: p.common, wait: Wait{Reason: WaitTurn, Path: key}}, false
 	}
 	also, o, ok := d.takeBeside(l, r, now)
@@ -313,6 +296,7 @@ func (d *dispatcher) try(l *lane, r *routeInfo, now time.Time, by over) (obstacl
 		return d.throttled(p, dec, now), false
 	}
 	d.opened(p, now)
+	p.begun++
 	p.limits = dec.Limits // what was learnt meanwhile holds for sessions that are open, too
 	if sess == nil {
 		r.outlet.probe(now)

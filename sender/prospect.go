@@ -154,17 +154,6 @@ func (c *foresight) turn(p *prospect, r *routeInfo, path *path, s throttle.State
 		before = c.rivals(&path.busy)
 		c.open = 0
 	}
-	for _, o := range c.probe.stream.pool.routes { // those who wait for what is scarce for this route too
-		if other := c.d.paths[Path{Route: o.Name, Provider: p.on.Provider}]; o != r && other != nil && other.busy.len() > 0 && other.common.holds(r) {
-			if inLine && len(c.lines) == 0 {
-				c.lines = append(c.lines, &path.busy)
-			}
-			inLine = true
-			before += c.rivals(&other.busy) - float64(c.own)
-			c.lines = append(c.lines, &other.busy)
-		}
-	}
-	c.lines = c.lines[:0]
 	rate, measured := c.rateOf(p.on, r, path, s)
 	p.ahead, p.rate, p.all = whole(before), rate, c.d.commonRate(p.on)*c.speedOf(p.on, path).group()
 	if part := (float64(c.own) + 1) / (before + 1); rate > 0 {
@@ -180,7 +169,7 @@ func (c *foresight) turn(p *prospect, r *routeInfo, path *path, s throttle.State
 		w := Wait{Reason: WaitTurn, Path: p.on}
 		switch {
 		case empty:
-			if w.Reason = WaitRate; inLine && path != nil && path.alarm.slot > 0 && path.alarm.at.After(from) { // then there is a token
+			if w.Reason = WaitRate; inLine && path.alarm.slot > 0 && path.alarm.at.After(from) { // then there is a token
 				half, from, w.Until = 0, path.alarm.at, path.alarm.at
 				p.sure = later(p.sure, from)
 				p.at = later(p.at, from)

@@ -27,16 +27,15 @@ func newWeigher() *weigher {
 	return &weigher{shares: keyed.New(keyed.Config[poolShare, map[*routeInfo]uint64]{Max: maxShares, Idle: 24 * time.Hour})}
 }
 
-// order is the pool's routes in the order in which they are to be tried next: first the one that is furthest behind its share, if all take what is promised to them. It is valid until
-// the next call.
-func (w *weigher) order(now time.Time, p *poolInfo, provider string, promised func(*routeInfo) int) []*routeInfo {
+// order is the pool's routes in the order in which they are to be tried next: first the one that is furthest behind its share. It is valid until the next
+// call.
+func (w *weigher) order(now time.Time, p *poolInfo, provider string) []*routeInfo {
 	if p.weights == nil {
 		return p.routes
 	}
 	far := w.far(now, p, provider)
-	at := func(r *routeInfo) uint64 { return far[r] + uint64(promised(r)*strideUnit/max(1, p.weights[r])) }
 	w.routes = append(w.routes[:0], p.routes...)
-	slices.SortStableFunc(w.routes, func(a, b *routeInfo) int { return cmp.Compare(at(a), at(b)) })
+	slices.SortStableFunc(w.routes, func(a, b *routeInfo) int { return cmp.Compare(far[a], far[b]) })
 	return w.routes
 }
 

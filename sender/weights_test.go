@@ -23,7 +23,7 @@ func TestWeigher(t *testing.T) {
 			if r := pool.routes[rapid.IntRange(0, len(pool.routes)-1).Draw(t, "which")]; rapid.IntRange(0, 9).Draw(t, "goes") == 0 {
 				away[r] = !away[r]
 			}
-			for _, r := range w.order(now, pool, "p", nobody) {
+			for _, r := range w.order(now, pool, "p") {
 				if !away[r] {
 					w.took(now, pool, "p", r)
 					break
@@ -33,7 +33,7 @@ func TestWeigher(t *testing.T) {
 		took := map[*routeInfo]int{}
 		const rounds = 20
 		for range rounds * sum {
-			r := w.order(now, pool, "p", nobody)[0]
+			r := w.order(now, pool, "p")[0]
 			took[r]++
 			w.took(now, pool, "p", r)
 		}
@@ -50,11 +50,9 @@ func TestWeigherWithoutWeights(t *testing.T) {
 	pool := &poolInfo{routes: []*routeInfo{{}, {}}}
 	w := newWeigher()
 	for range 3 {
-		if got := w.order(time.Now(), pool, "p", nobody); got[0] != pool.routes[0] || got[1] != pool.routes[1] {
+		if got := w.order(time.Now(), pool, "p"); got[0] != pool.routes[0] || got[1] != pool.routes[1] {
 			t.Fatal("another order")
 		}
 		w.took(time.Now(), pool, "p", pool.routes[0])
 	}
 }
-
-func nobody(*routeInfo) int { return 0 }
