@@ -59,7 +59,7 @@ const aheadRatio = 3
 // lasts reports whether a session may carry another message.
 func (d *dispatcher) lasts(s *session) bool {
 	p := s.path
-	yields := s.sent >= yieldAfter && d.othersStarve(p) || d.holds.closes(p.key, time.Now())
+	yields := s.sent >= yieldAfter && d.othersStarve(p) || s.sent > 0 && d.owes(s) || d.holds.closes(p.key, time.Now())
 	return !d.stopping && !yields && (p.limits.MessagesPerConnection == 0 || s.sent < p.limits.MessagesPerConnection)
 }
 

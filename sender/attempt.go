@@ -28,6 +28,7 @@ type attempt struct {
 	began       time.Time
 	renewed     time.Time // until when the leases were renewed; the dispatcher's mutex guards it
 
+	of      *stream
 	dialled bool // the connection that was taken was used
 	sent    bool // the message token was used
 	// envelope is what is sent, when it was prepared before the attempt has its turn; next is the attempt that comes behind this one over the same session.
@@ -63,6 +64,11 @@ func (d *dispatcher) launch(a *attempt, group []queue.Delivery) {
 		l.buf = nil
 	}
 	l.inFlight++
+	a.of = l.stream.itself()
+	d.sending[a.of]++
+	if a.session != nil {
+		a.session.of = a.of
+	}
 	d.running[a] = struct{}{}
 	d.wg.Add(1)
 	d.ready = append(d.ready, a)
@@ -122,6 +128,9 @@ func (d *dispatcher) workOne(a *attempt) (next *attempt) {
 func (d *dispatcher) ended(a *attempt) {
 	delete(d.running, a)
 	a.lane.inFlight--
+	if d.sending[a.of]--; d.sending[a.of] == 0 {
+		delete(d.sending, a.of)
+	}
 	if len(a.back) > 0 {
 		d.again(a)
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/reputemail/repute/sender/queue"
 	"github.com/reputemail/repute/sender/route"
 	"github.com/reputemail/repute/sender/sendertest"
+	"github.com/reputemail/repute/sender/transport"
 	"github.com/reputemail/repute/throttle"
 )
 
@@ -189,4 +190,64 @@ func TestOpenSessionsStarveNobody(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestConnectionsGoToWhoHasLeast: where a cap of connections is used up by a campaign to many providers, mail of another stream to one more gets a connection within a message time or two;
+// and two campaigns share the connections by weight without opening one for each message.
+func TestConnectionsGoToWhoHasLeast(t *testing.T) {
+	for name, set := range map[string]func(*sender.Config){
+		"process": func(c *sender.Config) { c.MaxConnections = 20 },
+		"few":     func(c *sender.Config) { c.MaxConnections = 2 },
+		"route":   func(c *sender.Config) { c.Routes[0].Cap.Connections = 20 },
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			st := newStage(t)
+			st.transact = takes(time.Second)
+			cfg := st.config("a")
+			cfg.Throttle = nil
+			cfg.Streams = []sender.Stream{{Name: "transactional", Weight: 8}, {Name: "news"}}
+			set(&cfg)
+			s := st.start(cfg)
+			for i := range 300 {
+				st.enqueue(s, "news", users(30, fmt.Sprintf("d%d.example", i))...)
+			}
+			time.Sleep(10*time.Second + 500*time.Millisecond)
+			for i := range 10 {
+				began, to := time.Now(), fmt.Sprintf("reset%d@e%d.example", i, i%3)
+				st.enqueue(s, "transactional", to)
+				for st.sentTo(to) == 0 && time.Since(began) < time.Hour {
+					time.Sleep(100 * time.Millisecond)
+				}
+				if took := time.Since(began); took > 3*time.Second {
+					t.Errorf("cap of the %s: delivered after %v, a message takes a second", name, took)
+				}
+				time.Sleep(1700 * time.Millisecond)
+			}
+		})
+	}
+	synctest.Test(t, func(t *testing.T) {
+		st := newStage(t)
+		sent := map[string]int{}
+		st.transact = func(ctx context.Context, c *conversation, e *transport.Envelope) ([]transport.Result, error) {
+			get(st, func() int { sent[e.To[0][:1]]++; return 0 })
+			return takes(time.Second)(ctx, c, e)
+		}
+		cfg := st.config("a")
+		cfg.MaxConnections = 20
+		cfg.Streams = []sender.Stream{{Name: "news", Weight: 3}, {Name: "offers"}}
+		s := st.start(cfg)
+		for i := range 100 {
+			for j := range 30 {
+				st.enqueue(s, "news", fmt.Sprintf("n%d@d%d.example", j, i))
+				st.enqueue(s, "offers", fmt.Sprintf("o%d@d%d.example", j, i+100))
+			}
+		}
+		time.Sleep(100 * time.Second)
+		if n, o := get(st, func() int { return sent["n"] }), get(st, func() int { return sent["o"] }); n+o < 1900 || n < 5*o/2 || n > 7*o/2 {
+			t.Errorf("%d and %d were begun in 100 seconds over 20 connections, with weights 3 and 1", n, o)
+		}
+		if n := len(get(st, func() []transport.Target { return st.targets })); n > 300 {
+			t.Errorf("%d connections for 2000 messages", n)
+		}
+	})
 }

@@ -18,6 +18,7 @@ type session struct {
 	host string
 	tls  string
 	sent int
+	of   *stream   // for which it has sent the latest message
 	last time.Time // when the latest transaction ended
 	// How long the host took to answer the latest group of commands, and to take the latest content.
 	group, content time.Duration
@@ -119,9 +120,6 @@ func (d *dispatcher) unidle(s *session) {
 	}
 }
 
-// yieldAfter is how many messages a session may carry while other paths wait for a connection of the process.
-const yieldAfter = 10
-
 // keep makes a session idle, or closes it when it has done its share.
 func (d *dispatcher) keep(s *session) {
 	p := s.path
@@ -139,31 +137,6 @@ func (d *dispatcher) keep(s *session) {
 		s.alarm.ring = func(time.Time) { d.drop(s) }
 	}
 	d.setAlarm(&s.alarm, time.Now().Add(timeout))
-}
-
-// starve puts a path in line for a connection under a cap.
-func (d *dispatcher) starve(p *path, why throttle.Reason) {
-	if p.starved == "" {
-		d.starved = append(d.starved, p)
-	}
-	p.starved = why
-}
-
-// feeds reports whether a connection less of p is what starving waits for.
-func (p *path) feeds(starving *path) bool {
-	switch starving.starved {
-	case throttle.ReasonRouteCap:
-		return p.key.Route == starving.key.Route
-	case throttle.ReasonProviderCap:
-		return p.key.Provider == starving.key.Provider
-	}
-	return true
-}
-
-// othersStarve reports whether another path than p waits for a connection that p has. If p is the only one, its open
-// sessions are what it waits for.
-func (d *dispatcher) othersStarve(p *path) bool {
-	return slices.ContainsFunc(d.starved, func(o *path) bool { return o != p && p.feeds(o) })
 }
 
 // maxIdle is how long a session stays open without mail: long enough for the next message of a burst, short enough not
@@ -196,23 +169,4 @@ func (d *dispatcher) closed(p *path) {
 	d.feed(p)
 	d.serve(p, "")
 	d.forget(p)
-}
-
-// feed serves the path that waits longest for a connection of what p had, now that there is one.
-func (d *dispatcher) feed(p *path) {
-	if len(d.starved) == 0 || d.conns >= d.s.cfg.MaxConnections || d.stopping || d.served != nil {
-		return
-	}
-	for _, o := range slices.Clone(d.starved) {
-		if !p.feeds(o) {
-			continue
-		}
-		d.starved = slices.DeleteFunc(d.starved, func(q *path) bool { return q == o })
-		o.starved = ""
-		before := d.conns
-		d.serve(o, "")
-		if d.conns > before || d.conns >= d.s.cfg.MaxConnections {
-			return
-		}
-	}
 }

@@ -38,7 +38,7 @@ func (d *dispatcher) connect(a *attempt) (*session, *transport.Error) {
 			}
 			sess, err := d.s.cfg.Transport.Dial(d.ctx, target)
 			if err == nil {
-				s := &session{Session: sess, path: a.path, site: a.dest.site, host: h.Name}
+				s := &session{Session: sess, path: a.path, site: a.dest.site, host: h.Name, of: a.of}
 				if r.Relay != nil {
 					s.site = r.Relay.Addr
 				}

@@ -43,16 +43,19 @@ type dispatcher struct {
 	lanes            map[queue.Lane]*lane
 	paths            map[Path]*path
 	alarms           alarms
-	conns            int        // open connections of all paths
-	pacerRests       time.Time  // until when a pacer that cannot prepare is not asked
-	idle             *list.List // of *session: idle ones of all paths, the oldest first
-	starved          []*path    // in line for a connection under a cap
-	served           *path      // whose lanes are having their turns
-	servedCold       bool       // those of its line for warm-up allowance
-	outbox           []settled  // to be settled when the mutex is released: the settler needs the mutex itself
-	spare            *session   // busy still, but may begin the next transaction: only while behind looks for one
-	follower         *attempt   // the one that it found
-	ready            []*attempt // begun under the mutex, to be run when it is released
+	conns            int             // open connections of all paths
+	pacerRests       time.Time       // until when a pacer that cannot prepare is not asked
+	idle             *list.List      // of *session: idle ones of all paths, the oldest first
+	starved          []*path         // in line for a connection under a cap
+	hungry           map[*stream]int // how many of them are so for a stream
+	sending          map[*stream]int // attempts that run
+	feeds            int             // how often connections were given to those in line
+	served           *path           // whose lanes are having their turns
+	servedCold       bool            // those of its line for warm-up allowance
+	outbox           []settled       // to be settled when the mutex is released: the settler needs the mutex itself
+	spare            *session        // busy still, but may begin the next transaction: only while behind looks for one
+	follower         *attempt        // the one that it found
+	ready            []*attempt      // begun under the mutex, to be run when it is released
 	running          map[*attempt]struct{}
 	down             *keyed.Map[string, downHost]
 	weights          *weigher
@@ -83,6 +86,7 @@ func newDispatcher(s *Sender) *dispatcher {
 		lanes:   map[queue.Lane]*lane{},
 		paths:   map[Path]*path{},
 		running: map[*attempt]struct{}{},
+		hungry:  map[*stream]int{}, sending: map[*stream]int{},
 		idle:    list.New(),
 		weights: newWeigher(),
 		speeds:  newSpeeds(),

@@ -57,6 +57,7 @@ func (d *dispatcher) stand(l *lane, o obstacle, now time.Time) (began bool) {
 		}
 	default:
 		began = o.path.busy.add(l)
+		d.hunger(o.path, l.stream.itself())
 		if !until.IsZero() {
 			d.setEarlier(&o.path.alarm, until)
 		}

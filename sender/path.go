@@ -40,6 +40,8 @@ type path struct {
 	yielded yielded // the latest turn that it left to another path
 
 	starved  throttle.Reason // which cap it is in line for a connection of; empty: none
+	hungry   []*stream       // for whose lanes that is
+	fed      int             // in which round of feeding it was served last
 	claiming int             // lanes that have their turn and claim what to send
 
 	turn   *lane // whose turn in cold is kept, while it claims what to send
