@@ -55,16 +55,25 @@ func (d *dispatcher) openConnection(p *path, now time.Time) (obstacle, bool) {
 		return d.throttled(p, dec, now), false
 	}
 	p.limits = dec.Limits
-	p.open++
-	d.conns++
+	d.connected(p, 1)
 	return obstacle{}, true
 }
 
 // unopened gives a connection back that was taken and not dialled.
 func (d *dispatcher) unopened(p *path, now time.Time) {
 	d.s.cfg.Throttle.ReleaseAt(now, throttle.Path(p.key), throttle.TokenUnopened)
-	p.open--
-	d.conns--
+	d.connected(p, -1)
+}
+
+// connected counts connections of a path.
+func (d *dispatcher) connected(p *path, by int) {
+	p.open += by
+	d.conns += by
+	for _, of := range [...]Path{{Route: p.key.Route}, {Provider: p.key.Provider}} {
+		if d.connsOf[of] += by; d.connsOf[of] == 0 {
+			delete(d.connsOf, of)
+		}
+	}
 }
 
 // takeIdle takes the idle session of a site that was used last.
@@ -164,8 +173,7 @@ func (d *dispatcher) closeSession(s *session) {
 // closed gives a connection of the path back. The mutex is held.
 func (d *dispatcher) closed(p *path) {
 	d.s.cfg.Throttle.ReleaseAt(time.Now(), throttle.Path(p.key), throttle.TokenConnection)
-	p.open--
-	d.conns--
+	d.connected(p, -1)
 	d.feed(p)
 	d.serve(p, "")
 	d.forget(p)

@@ -44,6 +44,7 @@ type dispatcher struct {
 	paths            map[Path]*path
 	alarms           alarms
 	conns            int             // open connections of all paths
+	connsOf          map[Path]int    // of them those of a route, and those to a provider
 	pacerRests       time.Time       // until when a pacer that cannot prepare is not asked
 	idle             *list.List      // of *session: idle ones of all paths, the oldest first
 	starved          []*path         // in line for a connection under a cap
@@ -86,7 +87,7 @@ func newDispatcher(s *Sender) *dispatcher {
 		lanes:   map[queue.Lane]*lane{},
 		paths:   map[Path]*path{},
 		running: map[*attempt]struct{}{},
-		hungry:  map[*stream]int{}, sending: map[*stream]int{},
+		hungry:  map[*stream]int{}, sending: map[*stream]int{}, connsOf: map[Path]int{},
 		idle:    list.New(),
 		weights: newWeigher(),
 		speeds:  newSpeeds(),

@@ -279,6 +279,48 @@ func TestForecastUnderCommonCaps(t *testing.T) {
 	}
 }
 
+// TestForecastOfUsedUpConnections: where a cap of connections is used up, nobody knows when a path that has none gets one; Explain and the forecast say what it waits for.
+func TestForecastOfUsedUpConnections(t *testing.T) {
+	for name, set := range map[string]func(*sender.Config){
+		"process":  func(c *sender.Config) { c.MaxConnections = 3 },
+		"route":    func(c *sender.Config) { c.Routes[0].Cap.Connections = 3 },
+		"provider": func(c *sender.Config) { c.ProviderCaps = map[string]throttle.Cap{"all": {Connections: 3}} },
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			st := newStage(t)
+			cfg := st.config("a", "b")
+			cfg.Throttle = nil
+			set(&cfg)
+			cfg.Pools = []sender.Pool{{Name: "one", Routes: []string{"a"}}, {Name: "other", Routes: []string{"b"}}}
+			cfg.Streams = []sender.Stream{{Name: "news", Pool: "one"}, {Name: "reset", Pool: "one"}}
+			if name == "provider" { // by another route
+				st.provider, cfg.Streams[1].Pool = "all", "other"
+			}
+			st.transact = takes(time.Minute)
+			s := st.start(cfg)
+			f, err := s.Forecast(bg, "reset", "example.net")
+			if err != nil || f.Basis != sender.BasisClear {
+				t.Fatalf("%s: before: %+v, %v", name, f, err)
+			}
+			st.enqueue(s, "news", users(300, "example.com")...)
+			time.Sleep(10 * time.Second)
+			m := note("one@example.net")
+			m.Stream, m.NotAfter = "reset", time.Now().Add(time.Hour)
+			r, err := s.Enqueue(bg, m)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if f = r.Forecast; f.Basis != sender.BasisUnknown || f.Rate != 0 || len(f.Waits) != 1 || f.Waits[0].Reason != sender.WaitConnections {
+				t.Errorf("%s: %+v", name, f)
+			}
+			f, err = s.Forecast(bg, "news", "example.com") // which has the connections
+			if err != nil || f.Basis == sender.BasisUnknown || f.Basis == sender.BasisClear || f.Ahead < 250 {
+				t.Errorf("%s: %+v, %v", name, f, err)
+			}
+		})
+	}
+}
+
 func TestForecastOfWeights(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)

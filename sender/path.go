@@ -52,6 +52,14 @@ type path struct {
 	closed Wait // the back-off that was told of as an event
 }
 
+// connections is how many are open; there may be no such path.
+func (p *path) connections() int {
+	if p == nil {
+		return 0
+	}
+	return p.open
+}
+
 // tokenHold is how long a lane waits for room that no release or refill was promised for.
 const tokenHold = time.Second
 

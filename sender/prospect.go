@@ -144,7 +144,8 @@ func (c *foresight) beside(p *prospect, r *routeInfo) (rate float64) {
 // turn finds out when the delivery has its turn on a path, by what stands before it and how fast the path is. beside is the rate of beside.
 func (c *foresight) turn(p *prospect, r *routeInfo, path *path, s throttle.State, beside float64) {
 	inLine := path != nil && path.busy.len() > 0
-	full := path != nil && !p.stopped && c.full(path, s)
+	capped := !p.stopped && c.capped(p.on, r, path)
+	full := !p.stopped && path != nil && c.full(path, s) || capped
 	empty := s.Messages == 0 && !p.stopped
 	before := float64(c.own)
 	if inLine {
@@ -184,6 +185,9 @@ func (c *foresight) turn(p *prospect, r *routeInfo, path *path, s throttle.State
 	} else if before == 0 {
 		return
 	}
+	if capped && path.connections() == 0 { // whose end it waits for, who knows
+		p.vague, p.rate = true, 0
+	}
 	if p.rate == 0 {
 		p.vague = true
 		return
@@ -205,12 +209,23 @@ func (c *foresight) turn(p *prospect, r *routeInfo, path *path, s throttle.State
 	p.speed = measured
 }
 
-// full reports whether a path can open no connection now, and has none to use.
+// full reports whether a path can open no connection now by its own limits, and has none to use.
 func (c *foresight) full(p *path, s throttle.State) bool {
 	if len(p.idle) > 0 {
 		return false
 	}
-	return s.Limits.Connections > 0 && p.open >= s.Limits.Connections || c.d.conns >= c.d.s.cfg.MaxConnections
+	return s.Limits.Connections > 0 && p.open >= s.Limits.Connections
+}
+
+// capped reports whether a path has no connection to use, and can have none by what all paths, or those of the route or to the provider, may have together.
+func (c *foresight) capped(on Path, r *routeInfo, p *path) bool {
+	if p != nil && len(p.idle) > 0 {
+		return false
+	}
+	cfg, of := &c.d.s.cfg, c.d.connsOf
+	reached := func(n, most int) bool { return most > 0 && n >= most }
+	return reached(c.d.conns, cfg.MaxConnections) && c.d.idle.Len() == 0 || // else the one that is idle for longest makes room
+		reached(of[Path{Route: on.Route}], r.Cap.Connections) || reached(of[Path{Provider: on.Provider}], cfg.ProviderCaps[on.Provider].Connections)
 }
 
 // commonRate is how many messages a second all routes together may carry; 0: no limit.
