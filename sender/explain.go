@@ -131,7 +131,7 @@ func (d *dispatcher) why(del *queue.Delivery, now time.Time) (waits []Wait, f Fo
 		}
 	}
 	l := d.lanes[del.Lane]
-	waits = d.heldWaits(del.Lane, l, now)
+	waits = d.heldWaits(del, l, now)
 	if t, ok := d.troubles.Peek(now, del.Lane); ok && del.State == queue.Waiting && del.Due.After(now) && (del.Last() == nil || t.at.After(del.Last().At)) {
 		t.wait.Until = del.Due // it was put back for that
 		waits = append(waits, t.wait)

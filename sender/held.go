@@ -206,11 +206,11 @@ func (d *dispatcher) blocked(l *lane, met []obstacle, now time.Time) bool {
 	return true
 }
 
-// holdsUpOthers reports whether the lane's first delivery has fewer routes than one behind it: others have refused it, or a migration has not moved its
-// recipient. The mutex is held.
+// holdsUpOthers reports whether the lane's first delivery has fewer routes than others of the lane, those among them that are still to come: some have refused it; or than one behind it,
+// where a migration has not moved its recipient. The mutex is held.
 func (d *dispatcher) holdsUpOthers(l *lane) bool {
 	first, behind := l.first(), l.buf[l.from+1:]
-	if refused(first) && slices.ContainsFunc(behind, func(o queue.Delivery) bool { return !refused(&o) }) {
+	if refused(first) {
 		return true
 	}
 	if len(l.stream.migrations) == 0 {
@@ -268,24 +268,35 @@ func (d *dispatcher) review() {
 	}
 }
 
-// heldWaits are the holds that a delivery of a lane waits for, whether the lane was looked into or not. l may be nil. The mutex is held.
-func (d *dispatcher) heldWaits(key queue.Lane, l *lane, now time.Time) (waits []Wait) {
+// heldWaits are the holds that a delivery waits for, whether its lane was looked into or not. l may be nil. The mutex is held.
+func (d *dispatcher) heldWaits(del *queue.Delivery, l *lane, now time.Time) (waits []Wait) {
 	if d.holds == nil {
 		return nil
 	}
+	key, p := del.Lane, Path{}
 	if h := d.holdOf(key, l, now); h != nil {
 		waits = append(waits, h.wait(Path{}))
 	}
-	route, _, _ := splitLaneRoute(key.Route)
-	if route == "" {
-		return waits
-	}
-	p := Path{Route: route}
 	if l != nil && l.dest != nil {
 		p.Provider = l.dest.provider
+	} else if dest, ok := d.known.Peek(now, key.Domain); ok {
+		p.Provider = dest.provider
 	}
-	if h := d.holds.ofRoute(p, true, now); h != nil { // it is to be tried again there
-		waits = append(waits, h.wait(p))
+	route, pool, _ := splitLaneRoute(key.Route)
+	bound := []string{route} // it is to be tried again there
+	if route == "" && refused(del) {
+		bound = bound[:0]
+		for _, r := range d.inPool(d.s.stream(key.Stream), pool).pool.routes {
+			if !refusedBy(del, r.Name) { // it has no other one
+				bound = append(bound, r.Name)
+			}
+		}
+	}
+	for _, name := range bound {
+		p.Route = name
+		if h := d.holds.ofRoute(p, name == route, now); h != nil {
+			waits = append(waits, h.wait(p))
+		}
 	}
 	return waits
 }

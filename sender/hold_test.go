@@ -12,7 +12,9 @@ import (
 
 	"github.com/reputemail/repute/bounce"
 	"github.com/reputemail/repute/sender"
+	"github.com/reputemail/repute/sender/queue"
 	"github.com/reputemail/repute/sender/sendertest"
+	"github.com/reputemail/repute/sender/transport"
 	"github.com/reputemail/repute/warmup"
 )
 
@@ -359,6 +361,40 @@ func TestManySuspendedLanesAreNotLookedInto(t *testing.T) {
 		w.must(err)
 		if st.Streams[1].Waiting != 300 {
 			t.Errorf("%+v", st.Streams[1])
+		}
+	})
+}
+
+// TestRefusedMailHoldsUpNobody: a message that the only open route has refused waits for the other one alone, which an operator has suspended. What comes after it goes out.
+func TestRefusedMailHoldsUpNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		st := newStage(t)
+		st.transact = func(ctx context.Context, c *conversation, e *transport.Envelope) ([]transport.Result, error) {
+			if e.To[0] == "one@example.com" && via(c.target, "b") {
+				return all(e, said(bounce.StageMail, 554, "5.7.1 Service unavailable; Client host [198.51.100.1] blocked using zen.spamhaus.org")), nil
+			}
+			return takes(time.Second)(ctx, c, e)
+		}
+		s := st.start(st.config("a", "b"))
+		if err := s.Suspend(bg, sender.Hold{Target: sender.Target{Route: "a"}, Act: ada}); err != nil {
+			t.Fatal(err)
+		}
+		one := st.enqueue(s, "", "one@example.com")
+		time.Sleep(5 * time.Second)
+		st.enqueue(s, "", "two@example.com")
+		time.Sleep(5 * time.Second)
+		if st.sentTo("two@example.com") != 1 {
+			t.Errorf("not sent, though a route is open to it: %+v", st.explain(s, one.MessageID))
+		}
+		if ex := st.explain(s, one.MessageID); ex.State != queue.Waiting || !waitsFor(ex, sender.WaitSuspended) {
+			t.Errorf("the refused one: %+v", ex)
+		}
+		if err := s.Resume(bg, sender.Target{Route: "a"}, ada); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(16 * time.Minute)
+		if st.sentTo("one@example.com") != 1 {
+			t.Errorf("not sent over the route that was resumed: %+v", st.explain(s, one.MessageID))
 		}
 	})
 }
