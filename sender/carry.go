@@ -39,8 +39,11 @@ func (o *order) lanes(ctx context.Context) error {
 	return o.countInFlight(ctx)
 }
 
-// lane carries the order out on what waits in a lane.
-func (o *order) lane(ctx context.Context, key queue.Lane) error {
+// lane carries the order out on what waits in a lane. MinAge counts from when the queue looks, which is later than now: what came in between is held until the end, so that it is
+// not found again, and goes back.
+func (o *order) lane(ctx context.Context, key queue.Lane) (err error) {
+	var young []queue.Delivery
+	defer func() { err = errors.Join(err, o.putBack(young)) }()
 	for {
 		if err := o.ended(ctx); err != nil {
 			return err
@@ -49,7 +52,15 @@ func (o *order) lane(ctx context.Context, key queue.Lane) error {
 		if err != nil {
 			return err
 		}
-		if err := o.deal(ctx, got.Deliveries); err != nil {
+		meant := got.Deliveries[:0]
+		for _, del := range got.Deliveries {
+			if del.Created.After(o.before) {
+				young = append(young, del)
+			} else {
+				meant = append(meant, del)
+			}
+		}
+		if err := o.deal(ctx, meant); err != nil {
 			return err
 		}
 		if !got.More || len(got.Deliveries) == 0 {

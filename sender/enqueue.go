@@ -151,7 +151,7 @@ func (s *Sender) prepare(ctx context.Context, m *Message, list Suppressions) (Re
 		}
 	}
 	put := queue.Put{}
-	if put.ExpireAfter, err = m.life(st, time.Now()); err != nil {
+	if _, err := m.life(st, time.Now()); err != nil {
 		return Receipt{}, put, err
 	}
 	for _, to := range l.to {
@@ -184,6 +184,9 @@ func (s *Sender) prepare(ctx context.Context, m *Message, list Suppressions) (Re
 		put.Message.From = l.from.String()
 	}
 	if r.Forecast, err = s.foresee(m, put.Deliveries); err != nil {
+		return Receipt{}, put, err
+	}
+	if put.ExpireAfter, err = m.life(st, time.Now()); err != nil { // the gates may have taken their time
 		return Receipt{}, put, err
 	}
 	return r, put, nil

@@ -15,7 +15,8 @@ var ErrNotSuspended = errors.New("sender: not suspended")
 //
 // A stream, a destination or a provider that is suspended waits: it holds no leases, nobody looks into its lanes, and it expires as it would otherwise. A route or
 // path that is suspended is closed like one that a receiver has closed by a block: mail takes the next route of its pool, or one for overflow, and waits where there
-// is none; its idle sessions are closed. Mail that must be tried again over that route (greylisting) waits for it; Move takes it elsewhere.
+// is none; its idle sessions are closed. Mail that is to be tried again over that route (greylisting) waits for it, for a quarter of an hour at most: if it is suspended for longer than that, or nobody knows for how long, it takes another one of
+// the pool, and waits where there is none; a Move with the Filter of its stream, provider or destination takes it elsewhere.
 //
 // With h.Drain no new delivery begins on the route or path, and what must be tried again over it goes on over it. Once nothing is left that waits for the route or
 // is being sent over it, EventDrained tells so, and the route stays closed to new mail until Resume. Which attempts other processes began before they heard of the order cannot be

@@ -206,7 +206,7 @@ func (c *foresight) turn(p *prospect, r *routeInfo, path *path, s throttle.State
 		after = max(after, (float64(c.own)+half)/beside)
 	}
 	p.at = later(p.at, from.Add(seconds(after)))
-	p.speed = measured
+	p.speed, p.vague = measured, p.vague || measured && c.speedOf(p.on, path).old(c.now)
 }
 
 // full reports whether a path can open no connection now by its own limits, and has none to use.

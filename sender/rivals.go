@@ -34,7 +34,7 @@ func (c *foresight) rivals(q *line) float64 {
 
 // fairRivals is rivals for the lanes of one fairQueue.
 func (c *foresight) fairRivals(q *fairQueue) float64 {
-	mine := c.stream()
+	mine := c.stream().itself()
 	turns := float64(c.own) + 1
 	if t := q.streams[mine]; t != nil {
 		fair := turns + backlog(t, c.l, c.own+1, "")

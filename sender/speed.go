@@ -17,10 +17,12 @@ type speed struct {
 
 	n, span float64   // deliveries that ended in so many seconds with others in line; both fade
 	last    time.Time // when the latest of them ended; zero: nobody stood in line then
+	at      time.Time // when the latest attempt of all ended
 }
 
 const (
 	speedFade   = 30 * time.Second // what is older counts for less than a third
+	speedOld    = 15 * time.Minute // after so long without an attempt, who knows
 	speedGap    = time.Minute      // a longer silence is a stop, and no slowness
 	speedSample = 2.0              // seconds with others in line that tell the speed
 	speedShare  = 1.0 / 16         // of a new attempt in the averages
@@ -37,6 +39,7 @@ func (s *speed) ended(now time.Time, took time.Duration, n int, inLine bool) {
 	if n <= 0 {
 		return
 	}
+	s.at = now
 	if sec := max(0, took.Seconds()); s.per == 0 {
 		s.took, s.per = sec, float64(n)
 	} else {
@@ -64,6 +67,9 @@ func (s *speed) measured() (perSecond float64, ok bool) {
 	}
 	return s.n / s.span, true
 }
+
+// old reports whether what is known is of a time that tells little of now.
+func (s *speed) old(now time.Time) bool { return s != nil && now.Sub(s.at) > speedOld }
 
 // group is how many deliveries an attempt carries, at least one.
 func (s *speed) group() float64 {

@@ -52,7 +52,7 @@ func (o *order) take(ctx context.Context, keys []queue.Lane) (taken []queue.Deli
 		return !del.Created.After(o.before)
 	}
 	for left := keys; len(left) > 0; {
-		var later []queue.Lane // what is being claimed for them is to come first
+		var later []queue.Lane // what is being claimed for them, or given back, is to come first
 		for part := range slices.Chunk(left, lookStep) {
 			d.mu.Lock()
 			for _, key := range part {
@@ -60,7 +60,7 @@ func (o *order) take(ctx context.Context, keys []queue.Lane) (taken []queue.Deli
 				if l == nil {
 					continue
 				}
-				if l.fetching {
+				if l.fetching || l.returning {
 					later = append(later, key)
 					continue
 				}
@@ -113,7 +113,7 @@ func (d *dispatcher) leasing() (keys []queue.Lane) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for key, l := range d.lanes {
-		if len(l.buf) > 0 || l.fetching {
+		if len(l.buf) > 0 || l.fetching || l.returning {
 			keys = append(keys, key)
 		}
 	}
