@@ -60,7 +60,9 @@ const aheadRatio = 3
 func (d *dispatcher) lasts(s *session) bool {
 	p := s.path
 	yields := s.sent >= yieldAfter && d.othersStarve(p) || s.sent > 0 && d.owes(s) || d.holds.closes(p.key, time.Now())
-	return !d.stopping && !yields && (p.limits.MessagesPerConnection == 0 || s.sent < p.limits.MessagesPerConnection)
+	most := p.limits.Connections
+	tooMany := p.surplus > 0 || most > 0 && p.open-p.closing > most
+	return !d.stopping && !yields && !tooMany && (p.limits.MessagesPerConnection == 0 || s.sent < p.limits.MessagesPerConnection)
 }
 
 // makeReady asks the gates once more, reads and signs the message, and makes the envelope of an attempt; nil if it is not to be attempted.

@@ -51,12 +51,20 @@ func (d *dispatcher) openConnection(p *path, now time.Time) (obstacle, bool) {
 		}}, false
 	}
 	dec := d.token(now, p.key, throttle.TokenConnection)
+	d.limited(p, &dec)
 	if !dec.OK {
 		return d.throttled(p, dec, now), false
 	}
-	p.limits = dec.Limits
 	d.connected(p, 1)
 	return obstacle{}, true
+}
+
+// limited takes note of the limits of a path as of a decision, and closes idle sessions that are too many.
+func (d *dispatcher) limited(p *path, dec *throttle.Decision) {
+	p.limits = dec.Limits
+	for p.surplus = max(0, dec.Surplus-p.closing); p.surplus > 0 && len(p.idle) > 0; {
+		d.evictIdle(p)
+	}
 }
 
 // unopened gives a connection back that was taken and not dialled.
@@ -155,6 +163,8 @@ const maxIdle = 10 * time.Second
 // closeSession says QUIT, in a goroutine of its own, and gives the connection back when that is done. The mutex is held.
 func (d *dispatcher) closeSession(s *session) {
 	d.unidle(s)
+	s.path.closing++
+	s.path.surplus = max(0, s.path.surplus-1)
 	if s.path.live[s.site]--; s.path.live[s.site] <= 0 {
 		delete(s.path.live, s.site)
 	}
@@ -166,6 +176,7 @@ func (d *dispatcher) closeSession(s *session) {
 		}
 		d.mu.Lock()
 		defer d.unlock()
+		s.path.closing--
 		d.closed(s.path)
 	}()
 }

@@ -19,10 +19,12 @@ type path struct {
 	route  *routeInfo
 	limits throttle.Limits // as of the latest decision about a connection
 
-	open int                   // connections, from before they are dialled until they are closed
-	live map[string]int        // sessions, idle or not, by site
-	rest time.Time             // until when no further connection is opened: one was refused while others work
-	idle map[string][]*session // by site
+	surplus int                   // how many connections are to be closed, as of the latest decision
+	closing int                   // that are being closed
+	open    int                   // connections, from before they are dialled until they are closed
+	live    map[string]int        // sessions, idle or not, by site
+	rest    time.Time             // until when no further connection is opened: one was refused while others work
+	idle    map[string][]*session // by site
 
 	busy   line  // wait for a connection or a token
 	cold   line  // have new mail only, and wait for warm-up allowance
@@ -303,11 +305,12 @@ func (d *dispatcher) try(l *lane, r *routeInfo, now time.Time, by over) (obstacl
 		} else {
 			d.unopened(p, now)
 		}
+		d.limited(p, &dec)
 		return d.throttled(p, dec, now), false
 	}
 	d.opened(p, now)
 	p.begun++
-	p.limits = dec.Limits // what was learnt meanwhile holds for sessions that are open, too
+	d.limited(p, &dec) // what was learnt meanwhile holds for sessions that are open, too
 	if sess == nil {
 		r.outlet.probe(now)
 	}

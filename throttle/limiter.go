@@ -87,9 +87,11 @@ type Decision struct {
 	Until time.Time
 	// Reason says why the token was refused. Empty when OK.
 	Reason Reason
-	// Limits hold on the path now: the configured ones, lowered by what the receiver has signalled. A sender that has more
-	// connections open than Limits.Connections closes the idle ones.
+	// Limits hold on the path now: the configured ones, lowered by what the receiver has signalled.
 	Limits Limits
+	// Surplus is how many connections more are open than may be, since a limit was lowered or the share of this process in one has shrunk, to none at times. A sender closes so many:
+	// the idle ones at once, others when their message is done.
+	Surplus int
 }
 
 // Config says what a Limiter allows. The zero Config has the built-in table and no caps beyond it.
@@ -341,6 +343,7 @@ func (l *Limiter) AcquireAt(now time.Time, key Path, t Token) Decision {
 		d.Until, d.Reason = p.takeMessage(now, l.processOf(key))
 		d.OK = d.Reason == ""
 	}
+	d.Surplus = p.surplus(&d.Limits)
 	return d
 }
 

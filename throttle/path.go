@@ -90,6 +90,23 @@ func (p *path) effective(now time.Time) Limits {
 	return l
 }
 
+// surplus is how many connections are open above the limits and the shares of this process.
+func (p *path) surplus(l *Limits) int {
+	n := 0
+	if l.Connections > 0 {
+		n = p.open - l.Connections
+	}
+	if p.shares != nil && p.shares.connections != nil {
+		n = max(n, p.open-p.shares.connections.connections.most())
+	}
+	for _, c := range [...]*capacity{p.route, p.provider} {
+		if c != nil && c.connectionShare != nil {
+			n = max(n, min(p.open, c.open-c.connectionShare.connections.most()))
+		}
+	}
+	return max(0, n)
+}
+
 // lessons is where the path keeps what it learns.
 func (p *path) lessons() *learnt {
 	if p.learnt == nil {

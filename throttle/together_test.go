@@ -171,3 +171,48 @@ func TestLearntLimitsAreEachProcessesOwn(t *testing.T) {
 		t.Errorf("%v became %v", before, after)
 	}
 }
+
+// TestSurplus: a decision says how many connections are too many, those above a share of none among them.
+func TestSurplus(t *testing.T) {
+	l := with(t, Limits{Connections: 8}, Config{})
+	for range 8 {
+		l.AcquireAt(start, example, TokenConnection)
+	}
+	if d := l.AcquireAt(start, example, TokenMessage); d.Surplus != 0 {
+		t.Errorf("%+v", d)
+	}
+	l.ObserveAt(start, example, Signal{Kind: SignalTooManyConnections})
+	if d := l.AcquireAt(start.Add(time.Second), example, TokenMessage); d.Surplus != 8-d.Limits.Connections || d.Surplus < 1 {
+		t.Errorf("after a refusal: %+v", d)
+	}
+	store := NewMemoryStore()
+	var ls []*Limiter
+	for _, owner := range []string{"a", "b"} {
+		ls = append(ls, newLimiter(t, Config{Store: store, Owner: owner, Limits: map[string]Limits{"example.com": {Connections: 1}}}))
+	}
+	open, has := [2]int{}, [2]int{}
+	for i := range 2400 {
+		now := start.Add(time.Duration(i) * 250 * time.Millisecond)
+		for j, l := range ls {
+			if _, err := l.SyncAt(context.Background(), now); err != nil {
+				t.Fatal(err)
+			}
+			if open[j] == 0 && l.AcquireAt(now, example, TokenConnection).OK {
+				open[j]++
+			}
+			if open[j] > 0 {
+				has[j]++
+				if d := l.AcquireAt(now, example, TokenMessage); d.Surplus > 0 {
+					l.ReleaseAt(now, example, TokenConnection)
+					open[j]--
+				}
+			}
+			if open[0]+open[1] > 1 {
+				t.Fatalf("%v are open at a time", open)
+			}
+		}
+	}
+	if has[0] < 800 || has[1] < 800 {
+		t.Errorf("the two had the connection for %v of 2400 steps", has)
+	}
+}
