@@ -20,8 +20,8 @@ type lease struct {
 	share, limit int64
 	// owners is how many there were then.
 	owners int
-	// held is since when the share is above zero.
-	held time.Time
+	// held is since when the share is above zero, and renewed when the last exchange was made.
+	held, renewed time.Time
 	// wary is for how many exchanges the share does not grow.
 	wary int
 	// hasty is for how many exchanges the next one comes soon.
@@ -174,6 +174,7 @@ func (l *lease) settle(now time.Time, err error) bool {
 	done := err == nil && t.called
 	if done {
 		l.share, l.limit, l.owners, l.began = t.share, t.limit, t.owners, t.at
+		l.renewed = t.at // the others see it not later than they count from
 		l.failures, l.wary, l.hasty = 0, max(0, l.wary-1), max(0, l.hasty-1)
 	} else {
 		l.failures++
@@ -203,6 +204,12 @@ func (l *lease) pause(soon bool) time.Duration {
 
 // due reports whether it is time for an exchange.
 func (l *lease) due(now time.Time) bool { return !now.Before(l.next) }
+
+// lapses reports whether the share must not be used any more: it was not exchanged for most of the TTL, and not for want of the store, which has answered others. So whoever takes this
+// process for dead takes nothing from it.
+func (l *lease) lapses(now, answered time.Time) bool {
+	return l.share > 0 && now.Sub(l.renewed) >= l.ttl*3/4 && answered.Sub(l.renewed) >= l.ttl/2
+}
 
 // release makes the record without this process, which must not use the limit any more. It is a function for Store.Update, too.
 func (l *lease) release(old []byte) ([]byte, error) {

@@ -38,7 +38,7 @@ func (c *sharedConnections) take(open int) bool {
 
 // shift is for a clock that was set.
 func (c *sharedConnections) shift(now time.Time) {
-	c.looked, c.began, c.next = now, now, now
+	c.looked, c.began, c.next, c.renewed = now, now, now, now
 	if !c.held.IsZero() {
 		c.held = now
 	}

@@ -111,7 +111,7 @@ func (r *sharedRate) available(now time.Time) float64 {
 // shift is for a clock that was set: it empties the bucket and counts from now.
 func (r *sharedRate) shift(now time.Time) {
 	r.tokens, r.last, r.waits = 0, now, time.Time{}
-	r.looked, r.began, r.next = now, now, now
+	r.looked, r.began, r.next, r.renewed = now, now, now, now
 	if !r.held.IsZero() {
 		r.held = now
 	}

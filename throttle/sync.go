@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -15,8 +16,11 @@ const (
 	syncStates   = 2 * time.Second  // how often what other processes know of a path in use is looked at, and what changed is written
 	syncRenew    = 20 * time.Minute // how often a memory is written although it has not changed
 	syncIdle     = time.Minute      // how long a path, or cap, was not used for its shares to be given back
+	syncQuiet    = 10 * time.Second // how long it was not used for them to be exchanged less often, four times in the TTL
 	maxSyncs     = 16               // uses of the store at a time
-	syncPatience = 5 * time.Second  // for one of them
+	maxLooks     = 256              // paths of which it is looked at a time what others know
+	syncPatience = 5 * time.Second  // for one use of the store
+	syncBudget   = time.Second      // for all that is begun in one call: the rest comes in the next one, behind what is due again and more urgent
 )
 
 // shared is one limit of which this process has a share.
@@ -48,6 +52,8 @@ type sharing struct {
 	looked  time.Time          // when the memories of active paths were last looked at
 	loaded  map[Path]*memory   // what the store had when the Limiter was loaded, of paths that were not used yet
 	wake    chan struct{}      // somebody waits for a share
+	// answered is when the store made an exchange of any share.
+	answered time.Time
 }
 
 // share returns this process's share of a limit, made when it is new. The Limiter is locked.
@@ -75,13 +81,13 @@ func (l *Limiter) useShares(now time.Time, key Path, p *path) {
 	if p.shares == nil {
 		p.shares = &pathShares{}
 	}
-	if r := p.limits.MessageRate; r != (Rate{}) && !p.shares.messages.keep(now, nil) {
+	if r := p.limits.MessageRate; r != (Rate{}) && !p.shares.messages.keep(now, nil, l.sharing.answered) {
 		p.shares.messages = l.share(now, shareKey("messages", key.Route, key.Provider), r, 0, nil)
 	}
-	if r := p.limits.ConnectRate; r != (Rate{}) && !p.shares.connects.keep(now, nil) {
+	if r := p.limits.ConnectRate; r != (Rate{}) && !p.shares.connects.keep(now, nil, l.sharing.answered) {
 		p.shares.connects = l.share(now, shareKey("connects", key.Route, key.Provider), r, 0, nil)
 	}
-	if n := p.limits.Connections; n > 0 && !p.shares.connections.keep(now, &p.open) {
+	if n := p.limits.Connections; n > 0 && !p.shares.connections.keep(now, &p.open, l.sharing.answered) {
 		p.shares.connections = l.share(now, shareKey("connections", key.Route, key.Provider), Rate{}, n, &p.open)
 	}
 	l.useCapShares(now, "route", key.Route, p.route)
@@ -93,10 +99,10 @@ func (l *Limiter) useCapShares(now time.Time, what, name string, c *capacity) {
 	if c == nil {
 		return
 	}
-	if c.rate != (Rate{}) && !c.messageShare.keep(now, nil) {
+	if c.rate != (Rate{}) && !c.messageShare.keep(now, nil, l.sharing.answered) {
 		c.messageShare = l.share(now, shareKey(what+"-messages", name), c.rate, 0, nil)
 	}
-	if c.most > 0 && !c.connectionShare.keep(now, &c.open) {
+	if c.most > 0 && !c.connectionShare.keep(now, &c.open, l.sharing.answered) {
 		c.connectionShare = l.share(now, shareKey(what+"-connections", name), Rate{}, c.most, &c.open)
 	}
 }
@@ -112,7 +118,7 @@ func (l *Limiter) sharesClock(now time.Time) {
 				s.connections.shift(now)
 			}
 		}
-		l.sharing.looked = time.Time{}
+		l.sharing.looked, l.sharing.answered = time.Time{}, time.Time{}
 		for p := range l.sharing.active {
 			l.sharing.active[p] = now
 		}
@@ -122,13 +128,36 @@ func (l *Limiter) sharesClock(now time.Time) {
 	}
 }
 
-// keep notes that a share is used, of connections of which as many are open. It reports whether it is a share still.
-func (s *shared) keep(now time.Time, open *int) bool {
+// keep notes that a share is used, of connections of which as many are open. It reports whether it is a share still. One that was not exchanged for most of the TTL, while the store
+// answers, is none: the others will take this process for dead.
+func (s *shared) keep(now time.Time, open *int, answered time.Time) bool {
 	if s == nil || s.gone {
 		return false
 	}
 	s.used, s.open = now, open
+	if l := s.lease(); l.lapses(now, answered) {
+		if l.share = 0; s.rate != nil {
+			s.rate.tokens, s.rate.last = 0, now
+		}
+	}
 	return true
+}
+
+// quiet reports whether a share was not used for some time.
+func (s *shared) quiet(now time.Time) bool { return now.Sub(s.used) >= syncQuiet }
+
+// idle reports whether a share is to be given back.
+func (s *shared) idle(now time.Time) bool {
+	return now.Sub(s.used) >= syncIdle && (s.open == nil || *s.open == 0)
+}
+
+// due is when the next exchange is.
+func (s *shared) due(now time.Time) time.Time {
+	l := s.lease()
+	if at := l.renewed.Add(l.ttl / 4); s.quiet(now) && l.next.Before(at) {
+		return at
+	}
+	return l.next
 }
 
 // shareFull says which of this process's shares of connections is used up, and when there may be more; empty if none is. All are asked, since they take note of what is
@@ -225,61 +254,82 @@ func (l *Limiter) SyncAt(ctx context.Context, now time.Time) (next time.Time, er
 	if l.config.Store == nil {
 		return time.Time{}, nil
 	}
-	var due []func(context.Context) error
+	var busy, quiet []*shared
+	var memories, idle []func(context.Context) error
 	clock := running(now)
 	l.mu.Lock()
 	l.sharesClock(now)
-	for key, s := range l.sharing.limits {
+	for _, s := range l.sharing.limits {
 		switch {
-		case now.Sub(s.used) >= syncIdle && (s.open == nil || *s.open == 0):
-			due = append(due, func(ctx context.Context) error { return l.giveBack(ctx, s) })
-			s.gone = true
-			delete(l.sharing.limits, key)
-		case s.lease().due(now):
-			due = append(due, func(ctx context.Context) error { return l.exchange(ctx, s, clock) })
+		case s.idle(now):
+			idle = append(idle, func(ctx context.Context) error { return l.giveBack(ctx, s, clock) })
+		case now.Before(s.due(now)):
+		case s.quiet(now):
+			quiet = append(quiet, s)
+		default:
+			busy = append(busy, s)
 		}
 	}
-	look := now.Sub(l.sharing.looked) >= syncStates
-	if look {
+	if look := now.Sub(l.sharing.looked) >= syncStates; look {
 		l.sharing.looked = now
-		for p, used := range l.sharing.active {
-			if now.Sub(used) >= syncIdle {
-				delete(l.sharing.active, p)
-			} else if l.sharing.on {
-				l.sharing.dirty[p] = struct{}{}
-			}
-		}
-		for p, at := range l.sharing.written { // a store may forget what is not renewed
-			if now.Sub(at) >= syncRenew {
-				l.sharing.dirty[p] = struct{}{}
-			}
-		}
+		l.lookAround(now)
 		for p := range l.sharing.dirty {
-			due = append(due, func(ctx context.Context) error { return l.exchangeMemory(ctx, p, clock) })
+			memories = append(memories, func(ctx context.Context) error { return l.exchangeMemory(ctx, p, clock) })
 		}
-		clear(l.sharing.dirty)
 	}
 	l.mu.Unlock()
-	err = inParallel(ctx, due)
+	// What is used comes first, each by how long it has waited. Where there is more to do than the store can, shares that nobody uses lapse.
+	due := append(append(append(l.exchanges(busy, clock), memories...), l.exchanges(quiet, clock)...), idle...)
+	err = inParallel(ctx, due, syncBudget)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	next = l.sharing.looked.Add(syncStates)
 	for _, s := range l.sharing.limits {
-		if at := s.lease().next; at.Before(next) {
+		if at := s.due(now); at.Before(next) {
 			next = at
 		}
 	}
 	return next, err
 }
 
-// inParallel runs what uses the store, a few at a time.
-func inParallel(ctx context.Context, do []func(context.Context) error) error {
+// lookAround notes the paths of which it is time to see what the others know, and the memories that are to be renewed. The Limiter is locked.
+func (l *Limiter) lookAround(now time.Time) {
+	looks := maxLooks
+	for p, used := range l.sharing.active {
+		if now.Sub(used) >= syncIdle {
+			delete(l.sharing.active, p)
+		} else if l.sharing.on && looks > 0 { // any of them, where there are more
+			l.sharing.dirty[p] = struct{}{}
+			looks--
+		}
+	}
+	for p, at := range l.sharing.written { // a store may forget what is not renewed
+		if now.Sub(at) >= syncRenew {
+			l.sharing.dirty[p] = struct{}{}
+		}
+	}
+}
+
+// exchanges are those of shares, the one first that has waited for longest.
+func (l *Limiter) exchanges(shares []*shared, clock func() time.Time) (do []func(context.Context) error) {
+	slices.SortFunc(shares, func(a, b *shared) int { return a.lease().next.Compare(b.lease().next) })
+	for _, s := range shares {
+		do = append(do, func(ctx context.Context) error { return l.exchange(ctx, s, clock) })
+	}
+	return do
+}
+
+// inParallel runs what uses the store, a few at a time. When the time is over it begins no more; 0: no bound.
+func inParallel(ctx context.Context, do []func(context.Context) error, within time.Duration) error {
 	var wg sync.WaitGroup
 	var mu sync.Mutex
 	var errs []error
-	turns := make(chan struct{}, maxSyncs)
+	turns, began := make(chan struct{}, maxSyncs), time.Now()
 	for _, f := range do {
 		turns <- struct{}{}
+		if within > 0 && time.Since(began) > within {
+			break
+		}
 		wg.Go(func() {
 			defer func() { <-turns }()
 			ctx, cancel := context.WithTimeout(ctx, syncPatience)
@@ -312,10 +362,14 @@ func (l *Limiter) exchange(ctx context.Context, s *shared, clock func() time.Tim
 	})
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	now, done := clock(), false
 	if s.rate != nil {
-		s.rate.settle(clock(), err)
+		done = s.rate.settle(now, err)
 	} else {
-		s.connections.settle(clock(), err, *s.open)
+		done = s.connections.settle(now, err, *s.open)
+	}
+	if done {
+		l.sharing.answered = now
 	}
 	return err
 }
@@ -326,8 +380,18 @@ func running(now time.Time) func() time.Time {
 	return func() time.Time { return now.Add(time.Since(began)) }
 }
 
-// giveBack ends this process's part of a limit.
-func (l *Limiter) giveBack(ctx context.Context, s *shared) error {
+// giveBack ends this process's part of a limit, unless it is used again.
+func (l *Limiter) giveBack(ctx context.Context, s *shared, clock func() time.Time) error {
+	l.mu.Lock()
+	used := !s.gone && !s.idle(clock())
+	if !used {
+		s.gone = true
+		delete(l.sharing.limits, s.key)
+	}
+	l.mu.Unlock()
+	if used {
+		return nil
+	}
 	return l.config.Store.Update(ctx, s.key, func(old []byte) ([]byte, error) {
 		l.mu.Lock()
 		defer l.mu.Unlock()
@@ -340,6 +404,9 @@ var errNothingNew = errors.New("nothing new")
 
 // exchangeMemory writes what this process knows of a path, and takes over what others know.
 func (l *Limiter) exchangeMemory(ctx context.Context, key Path, clock func() time.Time) error {
+	l.mu.Lock()
+	delete(l.sharing.dirty, key)
+	l.mu.Unlock()
 	err := l.config.Store.Update(ctx, memoryKey(key), func(old []byte) ([]byte, error) {
 		m, err := parseMemory(old)
 		if err != nil {
@@ -397,12 +464,11 @@ func (l *Limiter) CloseAt(ctx context.Context, now time.Time) error {
 	for key, s := range l.sharing.limits {
 		s.gone = true
 		delete(l.sharing.limits, key)
-		do = append(do, func(ctx context.Context) error { return l.giveBack(ctx, s) })
+		do = append(do, func(ctx context.Context) error { return l.giveBack(ctx, s, clock) })
 	}
 	for p := range l.sharing.dirty {
 		do = append(do, func(ctx context.Context) error { return l.exchangeMemory(ctx, p, clock) })
 	}
-	clear(l.sharing.dirty)
 	l.mu.Unlock()
-	return inParallel(ctx, do)
+	return inParallel(ctx, do, 0)
 }
