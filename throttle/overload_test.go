@@ -29,9 +29,9 @@ func TestMoreSharesThanTheStoreCanExchange(t *testing.T) {
 		all, end := &sent{}, time.Now().Add(forTime)
 		a.send(example, end, all.note)
 		b.send(example, end, all.note)
-		a.wg.Go(func() { // 6000 shares, which are to be exchanged each second
+		a.wg.Go(func() { // 15,000 shares, which are to be exchanged each second
 			for time.Now().Before(end) {
-				for i := range 2000 {
+				for i := range 5000 {
 					a.l.AcquireAt(time.Now(), Path{"mta1", fmt.Sprintf("d%d.example", i)}, TokenMessage)
 				}
 				time.Sleep(20 * time.Second)
@@ -40,6 +40,7 @@ func TestMoreSharesThanTheStoreCanExchange(t *testing.T) {
 		time.Sleep(forTime + time.Second)
 		a.end()
 		b.end()
+		t.Log(all.most(10*time.Second), all.len(), len(a.l.sharing.limits))
 		if n := all.most(10 * time.Second); n > 1050 {
 			t.Errorf("%d in ten seconds, at 100 a second", n)
 		}
@@ -51,7 +52,6 @@ func TestMoreSharesThanTheStoreCanExchange(t *testing.T) {
 
 // A share that is not exchanged for most of the TTL although the store answers is not used; while the store is away, all go on with what they have.
 func TestShareLapses(t *testing.T) {
-	away := &partStore{MemoryStore: NewMemoryStore()}
 	for _, c := range []struct {
 		name  string
 		fails func(key string) bool
@@ -60,8 +60,8 @@ func TestShareLapses(t *testing.T) {
 		{"the store is away", func(string) bool { return true }, true},
 		{"it answers others", func(key string) bool { return key == shareKey("messages", "mta1", "example.com") }, false},
 	} {
-		away.fails = nil
-		l := newLimiter(t, Config{Store: away, Owner: "a" + c.name, Limits: map[string]Limits{
+		away := &partStore{MemoryStore: NewMemoryStore()}
+		l := newLimiter(t, Config{Store: away, Owner: "a", Limits: map[string]Limits{
 			"example.com": {MessageRate: Rate{10, time.Second}}, "example.net": {MessageRate: Rate{10, time.Second}},
 		}})
 		other := Path{example.Route, "example.net"}
