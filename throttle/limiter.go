@@ -313,9 +313,8 @@ func (l *Limiter) AcquireAt(now time.Time, key Path, t Token) Decision {
 	now = p.clock(now)
 	if l.sharing.on {
 		l.sharesClock(now)
-		if l.sharing.active[key] = now; !isBeside(key) {
-			l.useShares(now, key, p)
-		}
+		l.sharing.active[key] = now
+		l.useShares(now, key, p)
 	}
 	d := Decision{Limits: p.effective(now)}
 	switch {

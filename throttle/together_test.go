@@ -216,3 +216,40 @@ func TestSurplus(t *testing.T) {
 		t.Errorf("the two had the connection for %v of 2400 steps", has)
 	}
 }
+
+// Processes have the limits of a recipient domain together, too.
+func TestExceptionIsShared(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		table, err := NewTable(TableConfig{Exceptions: []Exception{{Domain: "school.example", Limits: Limits{Connections: 2, MessageRate: Rate{10, time.Second}}}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		store, school := NewMemoryStore(), DomainPath("mta1", "school.example")
+		var ps []*process
+		all, open, end := &sent{}, 0, time.Now().Add(2*time.Minute)
+		for _, owner := range []string{"a", "b", "c", "d"} {
+			p := startProcess(t, owner, store, Config{Table: table})
+			ps = append(ps, p)
+			p.send(school, end, all.note)
+		}
+		time.Sleep(30 * time.Second)
+		for range 100 {
+			for _, p := range ps {
+				if p.l.AcquireAt(time.Now(), school, TokenConnection).OK {
+					open++
+				}
+			}
+			time.Sleep(100 * time.Millisecond)
+		}
+		time.Sleep(time.Until(end) + time.Second)
+		if open != 2 {
+			t.Errorf("%d connections, want 2", open)
+		}
+		if n := all.most(10 * time.Second); n > 105 || all.len() < 1100 {
+			t.Errorf("%d in two minutes and %d in ten seconds, at 10 a second", all.len(), n)
+		}
+		for _, p := range ps {
+			p.end()
+		}
+	})
+}
