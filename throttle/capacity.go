@@ -41,9 +41,24 @@ func (c *capacity) add(by int) {
 	}
 }
 
+// tickets are a path's places in the lines of its caps: of the route, the provider and the process.
+type tickets struct {
+	at    [3]time.Time // when there is a token for it; zero: it has no place
+	until time.Time    // when it comes again for the latest of them
+}
+
+const (
+	// ticketGrace is how long a ticket is good after its time, and after that of the latest that the path waits for.
+	ticketGrace = 2 * time.Minute
+	// farAhead is from where on a path waits for one cap alone, and keeps nothing of the others from those that can use it.
+	farAhead = time.Minute
+	// maxTicket is how far ahead tickets are given out.
+	maxTicket = 24 * time.Hour
+)
+
 // take takes a message, or says when there will be one, and gives out a ticket for that time: so paths take turns, and none that comes at the right moment takes from one
-// that waits. A ticket is good for two minutes from its time, so that tickets of several slow caps meet. Those that are used late and together wait for each other.
-func (c *capacity) take(now time.Time, ticket *time.Time) (until time.Time, ok bool) {
+// that waits. A ticket is good until the path has those of its other caps, so that several slow caps meet. Those that are used late and together wait for each other.
+func (c *capacity) take(now time.Time, all *tickets, i int) (until time.Time, ok bool) {
 	if c == nil || c.rate == (Rate{}) {
 		return time.Time{}, true
 	}
@@ -51,12 +66,13 @@ func (c *capacity) take(now time.Time, ticket *time.Time) (until time.Time, ok b
 		return c.messageShare.rate.take(now)
 	}
 	now = c.clock(now)
+	ticket := &all.at[i]
 	if t := *ticket; !t.IsZero() {
 		if now.Before(t) && t.Sub(now) <= maxTicket {
 			return t, false
 		}
 		*ticket = time.Time{}
-		if !now.Before(t) && now.Sub(t) <= ticketGrace {
+		if !now.Before(t) && now.Sub(laterOf(t, all.until)) <= ticketGrace {
 			if until, ok = c.begun.take(now); !ok {
 				*ticket = t
 			}
@@ -69,31 +85,27 @@ func (c *capacity) take(now time.Time, ticket *time.Time) (until time.Time, ok b
 		}
 		return until, ok
 	}
-	if until.Sub(now) <= maxTicket { // it may be further ahead now that a ticket has run out
+	if until.Sub(now) <= maxTicket {
 		until = c.messages.reserve(now)
 		*ticket = until
 	}
 	return until, false
 }
 
-const (
-	// ticketGrace is how long after its time a ticket is good, and maxTicket how far ahead one is given out.
-	ticketGrace = 2 * time.Minute
-	maxTicket   = time.Minute
-)
-
-// far reports whether the next token is further ahead than a ticket can be given out for, and when that is.
-func (c *capacity) far(now time.Time, ticket time.Time) (until time.Time, far bool) {
-	if c == nil || c.rate == (Rate{}) || c.messageShare != nil || !ticket.IsZero() {
-		return time.Time{}, false
+// far reports whether it takes long until there is a message.
+func (c *capacity) far(now time.Time, all *tickets, i int) bool {
+	if c == nil || c.rate == (Rate{}) || c.messageShare != nil {
+		return false
 	}
 	now = c.clock(now)
-	until = now.Add(c.messages.next(now))
-	return until, until.Sub(now) > maxTicket
+	if t := all.at[i]; !t.IsZero() {
+		return t.Sub(now) > farAhead
+	}
+	return c.messages.next(now) > farAhead
 }
 
 // hold turns a message that was taken, and cannot be used yet, into a ticket.
-func (c *capacity) hold(now time.Time, ticket *time.Time) {
+func (c *capacity) hold(now time.Time, all *tickets, i int) {
 	switch {
 	case c == nil || c.rate == Rate{}:
 	case c.messageShare != nil:
@@ -101,7 +113,7 @@ func (c *capacity) hold(now time.Time, ticket *time.Time) {
 	default:
 		now = c.clock(now)
 		c.begun.give(now)
-		*ticket = now
+		all.at[i] = now
 	}
 }
 

@@ -121,3 +121,45 @@ func TestFarCapKeepsNothing(t *testing.T) {
 		t.Errorf("%d of about 3600", sent)
 	}
 }
+
+// Under a cap that is slow, or over more paths than it lets through in a minute, each path has its turns.
+func TestTurnsUnderSlowCaps(t *testing.T) {
+	turns := func(l *Limiter, paths []Path, step, forTime time.Duration) map[Path]int {
+		sent, next := map[Path]int{}, map[Path]time.Time{}
+		for now := start; now.Before(start.Add(forTime)); now = now.Add(step) {
+			for _, p := range paths {
+				if now.Before(next[p]) {
+					continue
+				}
+				if d := l.AcquireAt(now, p, TokenMessage); d.OK {
+					sent[p]++
+				} else {
+					next[p] = d.Until
+				}
+			}
+		}
+		return sent
+	}
+	var many []Path
+	for i := range 100 {
+		many = append(many, Path{"a", fmt.Sprintf("d%d.example", i)})
+	}
+	l := with(t, Limits{}, Config{Process: Cap{MessageRate: Rate{1, time.Second}}})
+	sent, total := turns(l, many, 50*time.Millisecond, time.Hour), 0
+	for _, p := range many {
+		total += sent[p]
+		if sent[p] < 34 || sent[p] > 38 {
+			t.Errorf("%v had %d turns of 36", p, sent[p])
+		}
+	}
+	if total < 3590 || total > 3602 {
+		t.Errorf("%d in an hour at one a second", total)
+	}
+	six := Cap{MessageRate: Rate{6, time.Hour}}
+	l = with(t, Limits{}, Config{Limits: map[string]Limits{"google": {}}, Routes: map[string]Cap{"slow": six}, Providers: map[string]Cap{"google": six}})
+	fast, slow := Path{"fast", "google"}, Path{"slow", "google"}
+	sent = turns(l, []Path{fast, slow}, time.Second, 48*time.Hour)
+	if n := sent[fast] + sent[slow]; n < 280 || n > 290 || sent[slow] < 90 {
+		t.Errorf("%d and %d of 288", sent[fast], sent[slow])
+	}
+}

@@ -17,8 +17,8 @@ type path struct {
 	learnt             *learnt // nil: nothing
 	messages, connects bucket
 	route, provider    *capacity
-	shares             *pathShares   // where several processes have its limits together
-	tickets            *[3]time.Time // for a message of the caps of route, provider and process
+	shares             *pathShares // where several processes have its limits together
+	tickets            *tickets    // nil: it waits for no cap
 
 	// The stop began at began and was meant to take length.
 	began  time.Time
@@ -154,17 +154,22 @@ func (p *path) takeMessage(now time.Time, process *capacity) (until time.Time, w
 	caps := [...]*capacity{p.route, p.provider, process}
 	whys := [len(caps)]Reason{ReasonRouteRate, ReasonProviderRate, ReasonProcessRate}
 	if p.tickets == nil {
-		p.tickets = new([len(caps)]time.Time)
+		p.tickets = &tickets{}
 	}
-	for i, c := range caps { // who has to wait long for one keeps nothing of the others
-		if at, far := c.far(now, p.tickets[i]); far {
-			p.giveOwn(now, true)
-			return at, whys[i]
+	for i, c := range caps {
+		if !c.far(now, p.tickets, i) {
+			continue
 		}
+		if until, ok = c.take(now, p.tickets, i); !ok {
+			p.tickets.until = until
+			p.giveOwn(now, true)
+			return until, whys[i]
+		}
+		c.hold(now, p.tickets, i)
 	}
 	var refused [len(caps)]bool
 	for i, c := range caps {
-		at, ok := c.take(now, &p.tickets[i])
+		at, ok := c.take(now, p.tickets, i)
 		if refused[i] = !ok; refused[i] && (why == "" || at.After(until)) {
 			until, why = at, whys[i]
 		}
@@ -172,9 +177,10 @@ func (p *path) takeMessage(now time.Time, process *capacity) (until time.Time, w
 	if why == "" {
 		return time.Time{}, ""
 	}
+	p.tickets.until = until
 	for i, c := range caps { // it keeps what it has, so that it has all of them some time
 		if !refused[i] {
-			c.hold(now, &p.tickets[i])
+			c.hold(now, p.tickets, i)
 		}
 	}
 	p.giveOwn(now, true)
