@@ -15,10 +15,12 @@ import (
 
 // TestHostsOfAnAttempt: one attempt dials up to five times, and no address again that was raced already and does not answer.
 func TestHostsOfAnAttempt(t *testing.T) {
-	broken := func(target transport.Target) error { // answers, and then nothing more
-		return &transport.Error{Reply: bounce.Reply{
-			Status: bounce.Status{Class: 4, Subject: 4, Detail: 2}, Stage: bounce.StageEHLO, Host: target.Host, Local: true, Lines: []string{"the host closed the connection"},
-		}}
+	breaks := func(stage bounce.Stage) func(transport.Target) error { // the first of the raced answers, and then closes
+		return func(target transport.Target) error {
+			return &transport.Error{Reply: bounce.Reply{
+				Status: bounce.Status{Class: 4, Subject: 4, Detail: 2}, Stage: stage, Host: target.Host, Local: true, Lines: []string{"the host closed the connection"},
+			}}
+		}
 	}
 	for _, c := range []struct {
 		name  string
@@ -28,10 +30,11 @@ func TestHostsOfAnAttempt(t *testing.T) {
 	}{
 		{"one address each", []int{1, 1}, unreachable, []string{"1[]", "2[]"}},
 		{"all are raced", []int{3, 1}, unreachable, []string{"1[2 3]", "4[]"}},
-		{"more than are raced", []int{5, 1}, unreachable, []string{"1[2 3]", "2[3 4]", "3[4 5]", "6[]"}},
-		{"they answer", []int{3, 1}, broken, []string{"1[2 3]", "2[3]", "3[]", "4[]"}},
+		{"more than are raced", []int{5, 1}, unreachable, []string{"1[2 3]", "4[5]", "6[]"}},
+		{"no greeting", []int{3, 1}, breaks(bounce.StageConnect), []string{"1[2 3]", "2[3]", "3[]", "4[]"}},
+		{"no reply to EHLO", []int{3, 1}, breaks(bounce.StageEHLO), []string{"1[2 3]", "2[3]", "3[]", "4[]"}},
 		{"many hosts", []int{1, 1, 1, 1, 1, 1, 1}, unreachable, []string{"1[]", "2[]", "3[]", "4[]", "5[]"}},
-		{"many addresses", []int{9, 1}, broken, []string{"1[2 3]", "2[3 4]", "3[4 5]", "4[5 6]", "5[6 7]"}},
+		{"many addresses", []int{9, 1}, breaks(bounce.StageEHLO), []string{"1[2 3]", "2[3 4]", "3[4 5]", "4[5 6]", "5[6 7]"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
