@@ -145,6 +145,52 @@ func TestExceptedDomain(t *testing.T) {
 	})
 }
 
+// domainsThrottle limits every recipient domain.
+type domainsThrottle struct{ stageThrottle }
+
+func (domainsThrottle) LimitsDomainAt(time.Time, string, string) bool { return true }
+
+// TestDomainTokensAreGivenBack: what was taken of the signing domain and of the recipient domain is given back when the latter is told no.
+func TestDomainTokensAreGivenBack(t *testing.T) {
+	own := throttle.DomainPath("a", "x.example")
+	for _, refused := range []throttle.Token{throttle.TokenConnection, throttle.TokenMessage} {
+		t.Run(string(refused), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				st := newStage(t)
+				st.limits = throttle.Limits{Connections: 1}
+				opens, refusals := time.Now().Add(10*time.Second), 0
+				st.acquire = func(now time.Time, p throttle.Path, tok throttle.Token) throttle.Decision {
+					if p == own && tok == refused && now.Before(opens) {
+						refusals++
+						return throttle.Decision{Reason: throttle.ReasonMessageRate, Until: now.Add(time.Second)}
+					}
+					return throttle.Decision{OK: true}
+				}
+				cfg := st.config("a")
+				cfg.Throttle = domainsThrottle{stageThrottle{st}}
+				cfg.Streams = []sender.Stream{{Name: "news", SigningDomain: "example.org"}}
+				s := st.start(cfg)
+				st.enqueue(s, "", "one@x.example")
+				time.Sleep(time.Minute)
+				if n, no := st.sentTo("one@x.example"), get(st, func() int { return refusals }); n != 1 || no < 5 {
+					t.Errorf("sent %d times after %d refusals", n, no)
+				}
+				if err := s.Stop(context.Background()); err != nil {
+					t.Error(err)
+				}
+				if st.messages != 3 {
+					t.Errorf("%d message tokens are kept for one message on three paths", st.messages)
+				}
+				for p, n := range st.held {
+					if n != 0 {
+						t.Errorf("%d connections of %v are kept", n, p)
+					}
+				}
+			})
+		})
+	}
+}
+
 // TestReactionToADomain: what a provider says of one recipient domain stops that alone.
 func TestReactionToADomain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -24,7 +24,7 @@ func (d *dispatcher) connect(a *attempt) (*session, *transport.Error) {
 	}
 	for _, h := range hosts {
 		addrs := d.reachable(a, h)
-		for i := range addrs {
+		for i := 0; i < len(addrs); i++ {
 			if tried == maxHosts || d.ctx.Err() != nil {
 				break
 			}
@@ -62,8 +62,8 @@ func (d *dispatcher) connect(a *attempt) (*session, *transport.Error) {
 			if !te.Reply.Local && !d.tryNext(a, te.Reply) {
 				return nil, failure
 			}
-			if te.Reply.Local && te.Reply.Stage == bounce.StageConnect && len(target.Others) == len(addrs)-i-1 { // none of them answers
-				break
+			if te.Reply.Local && te.Reply.Status == (bounce.Status{Class: 4, Subject: 4, Detail: 1}) { // none of them answers
+				i += len(target.Others)
 			}
 		}
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/reputemail/repute/sender/queue"
 	"github.com/reputemail/repute/sender/sendertest"
 	"github.com/reputemail/repute/sender/transport"
+	"github.com/reputemail/repute/throttle"
 	"github.com/reputemail/repute/warmup"
 )
 
@@ -95,6 +96,36 @@ func TestSuspendedRouteIsLeftForAnother(t *testing.T) {
 				if len(ops) != 2 || ops[0].Operation.Verb != sender.VerbSuspend || ops[1].Operation.Verb != sender.VerbResume || ops[0].Actor != "ada" ||
 					ops[0].Reason != "maintenance" || ops[0].Operation.Hold.Target != target || ops[0].Path.Route != "cold" {
 					t.Errorf("events %s", mustJSON(ops))
+				}
+			})
+		})
+	}
+}
+
+// TestSuspendedWhileBusy: a session that is busy when its route is suspended ends its message, and is closed then.
+func TestSuspendedWhileBusy(t *testing.T) {
+	for name, target := range map[string]sender.Target{"route": {Route: "a"}, "path": {Route: "a", Provider: "example.com"}} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				st := newStage(t)
+				st.limits = throttle.Limits{Connections: 1, IdleTimeout: time.Hour}
+				st.transact = takes(10 * time.Second)
+				s := st.start(st.config("a"))
+				st.enqueue(s, "", users(3, "example.com")...)
+				time.Sleep(5 * time.Second)
+				if err := s.Suspend(bg, sender.Hold{Target: target, Act: ada}); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(4 * time.Second)
+				if open := get(st, func() int { return st.open }); open != 1 {
+					t.Fatalf("%d sessions are open amid a message", open)
+				}
+				time.Sleep(2 * time.Second)
+				if open, sent := get(st, func() int { return st.open }), st.sentTo("user0@example.com"); open != 0 || sent != 1 {
+					t.Errorf("%d sessions are open, and the message was sent %d times", open, sent)
+				}
+				if n := len(st.order()); n != 1 {
+					t.Errorf("%d were begun", n)
 				}
 			})
 		})

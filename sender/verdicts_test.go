@@ -324,3 +324,40 @@ func TestATimeOutIsAnAttempt(t *testing.T) {
 		}
 	})
 }
+
+// TestWhatWasClosedBefore: of what we say ourselves at MAIL of a used session, only a lost connection is no attempt. A host that is out of step has been tried.
+func TestWhatWasClosedBefore(t *testing.T) {
+	for _, c := range []struct {
+		name     string
+		status   bounce.Status
+		deferred int
+	}{
+		{"lost", bounce.Status{Class: 4, Subject: 4, Detail: 2}, 0},
+		{"out of step", bounce.Status{Class: 4, Subject: 5, Detail: 0}, 1},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				st := newStage(t)
+				st.transact = func(_ context.Context, conv *conversation, e *transport.Envelope) ([]transport.Result, error) {
+					if conv.sent == 1 {
+						return all(e, said(bounce.StageDot, 250, "ok")), nil
+					}
+					r := bounce.Reply{Status: c.status, Stage: bounce.StageMail, Host: "mx.x.example", Local: true, Lines: []string{c.name}}
+					return all(e, r), &transport.Error{Reply: r}
+				}
+				s := st.start(st.config("a"))
+				st.enqueue(s, "", "one@x.example")
+				time.Sleep(time.Second)
+				st.enqueue(s, "", "two@x.example")
+				time.Sleep(time.Second)
+				if n := len(st.of(sender.EventDeferred)); n != c.deferred || st.sentTo("two@x.example") != 1-c.deferred {
+					t.Errorf("%d deferred, sent %d times", n, st.sentTo("two@x.example"))
+				}
+				time.Sleep(time.Hour)
+				if st.sentTo("two@x.example") != 1 {
+					t.Errorf("sent %d times in the end", st.sentTo("two@x.example"))
+				}
+			})
+		})
+	}
+}

@@ -56,3 +56,23 @@ func TestWeigherWithoutWeights(t *testing.T) {
 		w.took(time.Now(), pool, "p", pool.routes[0])
 	}
 }
+
+// A route that was away for long gets a few messages more than its share when it is back, not all of them.
+func TestWeigherAfterAnAbsence(t *testing.T) {
+	pool := &poolInfo{routes: []*routeInfo{{}, {}}}
+	stays, away := pool.routes[0], pool.routes[1]
+	pool.weights = map[*routeInfo]int{stays: 1, away: 1}
+	w, now, took := newWeigher(), time.Now(), 0
+	for range 1000 {
+		w.took(now, pool, "p", stays)
+	}
+	for range 40 {
+		r := w.order(now, pool, "p")[0]
+		if w.took(now, pool, "p", r); r == stays {
+			took++
+		}
+	}
+	if took < 16 || took > 20 {
+		t.Errorf("the route that stayed took %d of 40", took)
+	}
+}

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"pgregory.net/rapid"
 
@@ -116,6 +117,69 @@ func TestChunksRefused(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestChunksBroken: after a break amid the chunks, or behind one that was refused, the host has not got the message, and that is said.
+func TestChunksBroken(t *testing.T) {
+	one, two := []string{"CHUNKING"}, []string{"PIPELINING", "CHUNKING"} // chunks on their way at a time
+	const sending, unknown = "4.4.2 lost the connection while sending the content: the host closed the connection", "4.4.2 " + unknownOutcome + "the host closed the connection"
+	for _, c := range []struct {
+		name    string
+		ext     []string
+		replies []string // to the chunks, of which there are three; then the host closes
+		result  string
+		err     string
+	}{
+		{"at the first", one, nil, sending, sending},
+		{"at the second", one, []string{"250 ok"}, sending, sending},
+		{"at the last", one, []string{"250 ok", "250 ok"}, unknown, unknown},
+		{"at the second, when the last is sent", two, []string{"250 ok"}, unknown, unknown},
+		{"behind a refusal", two, []string{"552 5.3.4 too much"}, "552 5.3.4 too much", sending},
+		{"behind a refusal of the second", two, []string{"250 ok", "552 5.3.4 too much"}, "552 5.3.4 too much", sending},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				chunk := 0
+				h := &fakeHost{ext: c.ext, on: func(conn *fakeConn, at bounce.Stage, line string) bool {
+					if at != atChunk && at != bounce.StageDot {
+						return false
+					}
+					if chunk++; chunk <= len(c.replies) {
+						conn.say(c.replies[chunk-1])
+						return true
+					}
+					conn.Close()
+					return true
+				}}
+				h.start(t, nil)
+				s := dial(t, newTransport(t, h.net, Config{}), target())
+				env := envelope()
+				env.Data = bytes.Repeat([]byte("0123456789abcd\r\n"), chunkSize/16*2+100)
+				results, err := s.Send(context.Background(), env)
+				if got := asError(t, err).Reply.String(); got != c.err || results[0].Accepted || results[0].Reply.String() != c.result {
+					t.Errorf("error is %v, result %+v", err, results[0])
+				}
+			})
+		})
+	}
+}
+
+// TestChunksSlowReplies: the time that a host takes to answer a chunk is not that of the writing.
+func TestChunksSlowReplies(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := &fakeHost{ext: []string{"CHUNKING"}, on: func(c *fakeConn, at bounce.Stage, line string) bool {
+			if at == atChunk {
+				time.Sleep(9 * time.Minute)
+			}
+			return false
+		}}
+		h.start(t, nil)
+		s := dial(t, newTransport(t, h.net, Config{}), target())
+		env := envelope()
+		env.Data = bytes.Repeat([]byte("0123456789abcd\r\n"), chunkSize/16*4)
+		mustSend(t, s, env)
+		s.Close()
+	})
 }
 
 // TestOctets: what BDAT sends is what DATA sends but for the stuffing, and as long as it says.

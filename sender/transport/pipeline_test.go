@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -343,6 +344,141 @@ func TestSmallBuffers(t *testing.T) {
 		}
 		if i == 1 {
 			break
+		}
+	}
+}
+
+// countingConn counts the octets that are written.
+type countingConn struct {
+	net.Conn
+	written *atomic.Int64
+}
+
+func (c *countingConn) Readable() bool { return c.Conn.(interface{ Readable() bool }).Readable() }
+
+func (c *countingConn) Write(p []byte) (int, error) {
+	c.written.Add(int64(len(p)))
+	return c.Conn.Write(p)
+}
+
+// TestGroupBytes: no more commands are on their way than fit into small buffers, however long the addresses.
+func TestGroupBytes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var written atomic.Int64
+		answered, most := 0, 0
+		h := &fakeHost{ext: []string{"PIPELINING"}, on: func(c *fakeConn, at bounce.Stage, line string) bool {
+			if at == bounce.StageRcpt {
+				time.Sleep(time.Millisecond) // the client has sent what it will
+				most = max(most, int(written.Load())-answered)
+			}
+			answered += len(line) + len("\r\n")
+			return false
+		}}
+		h.start(t, nil)
+		tr, err := New(Config{Dial: func(ctx context.Context, local netip.Addr, addr netip.AddrPort) (net.Conn, error) {
+			conn, err := h.net.Dial(ctx, local, addr)
+			return &countingConn{conn, &written}, err
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := dial(t, tr, target())
+		env := envelope()
+		for i := range 200 {
+			env.To = append(env.To, fmt.Sprintf("%s%d@example.com", strings.Repeat("x", 250), i))
+		}
+		mustSend(t, s, env)
+		s.Close()
+		if most > groupBytes || most < groupBytes/2 {
+			t.Errorf("up to %d octets were on their way", most)
+		}
+	})
+}
+
+// TestJoinedToNobody: what a host takes without a recipient may be pending there, so RSET comes first.
+func TestJoinedToNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		refuse := true
+		h := &fakeHost{ext: []string{"PIPELINING", "CHUNKING"}, on: func(c *fakeConn, at bounce.Stage, line string) bool {
+			switch {
+			case !refuse:
+				return false
+			case at == bounce.StageRcpt:
+				c.say("550 5.1.1 no such user")
+			case at == atContent:
+				c.br.Discard(71)
+				c.say("250 2.0.0 taken for nobody")
+			default:
+				return false
+			}
+			return true
+		}}
+		h.start(t, nil)
+		s := dial(t, newTransport(t, h.net, Config{}), target())
+		results, err := s.Send(context.Background(), envelope())
+		if err != nil || results[0].Accepted || results[0].Reply.Code != 550 || results[0].Reply.Stage != bounce.StageRcpt {
+			t.Fatalf("%+v %v", results, err)
+		}
+		refuse = false
+		mustSend(t, s, envelope())
+		s.Close()
+		const message = "MAIL FROM:<a@example.org>,RCPT TO:<b@example.com>,BDAT 71 LAST"
+		if got, want := h.commands(0), "EHLO mta1.example.org,"+message+",RSET,"+message+",QUIT"; got != want {
+			t.Errorf("commands\n got %s\nwant %s", got, want)
+		}
+	})
+}
+
+// TestJoinedDoubt: a refusal in the place of the content's reply that may be one of a recipient is not believed before the host was silent for a while.
+func TestJoinedDoubt(t *testing.T) {
+	for _, c := range []struct {
+		refusal string
+		waits   time.Duration
+	}{
+		{"550 no such user", doubt},
+		{"550 5.1.1 no such user", doubt},
+		{"554 5.7.1 no such content", 0},
+	} {
+		for _, astray := range []bool{true, false} {
+			if astray && c.waits == 0 {
+				continue
+			}
+			t.Run(fmt.Sprintf("%s/astray %v", c.refusal, astray), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					h := &fakeHost{ext: []string{"PIPELINING", "CHUNKING"}, on: func(conn *fakeConn, at bounce.Stage, line string) bool {
+						switch {
+						case astray && strings.Contains(line, "<fine@"):
+							conn.say("250 2.1.5 ok\r\n250 2.1.5 what")
+						case astray && strings.Contains(line, "<b@"):
+							conn.say(c.refusal)
+						case astray && at == bounce.StageDot:
+							time.Sleep(doubt / 2)
+							return false
+						case !astray && at == bounce.StageDot:
+							conn.say(c.refusal)
+						default:
+							return false
+						}
+						return true
+					}}
+					h.start(t, nil)
+					s := dial(t, newTransport(t, h.net, Config{}), target())
+					defer s.Close()
+					began := time.Now()
+					results, err := s.Send(context.Background(), envelope(victims[:2]...))
+					took := time.Since(began)
+					switch {
+					case astray:
+						if r := asError(t, err).Reply; r.Stage != bounce.StageDot || !strings.Contains(r.Text(), "unknown") || results[0].Reply.Code != 0 || results[1].Reply.Code != 0 {
+							t.Errorf("error is %v, results %+v", err, results)
+						}
+					default:
+						if err != nil || took != c.waits || results[0].Reply.String() != c.refusal || results[1].Reply.String() != c.refusal {
+							t.Errorf("%+v %v after %v", results, err, took)
+						}
+					}
+				})
+			})
 		}
 	}
 }

@@ -226,6 +226,38 @@ func TestBrokenConnections(t *testing.T) {
 	t.Logf("%d writes, a third without answer: %d done, %d unsure, %d counted", writes, done.Load(), unsure.Load(), count)
 }
 
+// TestLostAnswer: a write that was made, whose answer is lost, is done when nobody has written since: no error, and the value stands once.
+func TestLostAnswer(t *testing.T) {
+	url, prefix := redistest.URL(t), redistest.Prefix()
+	put(t, store(t, client(t, url, nil), prefix), "other", "1") // the server knows the script then
+	var mu sync.Mutex
+	writes := 2 // so the next one is cut
+	s := store(t, client(t, url, func(o *redis.Options) {
+		network, address := o.Network, o.Addr
+		o.Dialer = func(ctx context.Context, _, _ string) (net.Conn, error) {
+			conn, err := new(net.Dialer).DialContext(ctx, network, address)
+			return &cutter{Conn: conn, mu: &mu, n: &writes}, err
+		}
+	}), prefix)
+	calls := 0
+	if err := s.Update(t.Context(), "key", func(old []byte) ([]byte, error) {
+		calls++
+		return append(old, 'x'), nil
+	}); err != nil {
+		t.Error(err)
+	}
+	value := ""
+	if err := s.Update(t.Context(), "key", func(old []byte) ([]byte, error) {
+		value = string(old)
+		return old, nil
+	}); err != nil {
+		t.Error(err)
+	}
+	if calls != 1 || value != "x" || writes < 4 {
+		t.Errorf("%d calls and %d writes made %q", calls, writes-2, value)
+	}
+}
+
 // TestServerAway: without the server an Update fails, after it is back it works, and a context ends a wait.
 func TestServerAway(t *testing.T) {
 	server := redistest.Start(t)
