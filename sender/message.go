@@ -30,7 +30,7 @@ type Message struct {
 	// Data is the message: header, empty line, body, with CRLF line ends. It is copied.
 	// Date and Message-ID are added where they are missing; nothing else is changed.
 	Data []byte
-	// Priority orders the deliveries of a stream to one destination, and all that waits for the warm-up allowance of a path: higher first, before what a
+	// Priority orders the deliveries of a stream to one destination, and all that waits for a path that is being warmed up, whatever the weights of the streams: higher first, before what a
 	// Ranker says. From -100 to 100. Defaults to 0.
 	Priority int
 	// WarmOnly forbids routes whose path is being warmed up: the message goes over those that are warm, or waits until one is. For what must not
