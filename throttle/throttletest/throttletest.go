@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/reputemail/repute/internal/kvtest"
 	"github.com/reputemail/repute/throttle"
@@ -27,7 +28,7 @@ func Run(t *testing.T, open Open) {
 		run  func(t *testing.T, stores []throttle.Store)
 	}{
 		{"Together", testTogether},
-		// Tests of Limiters that share limits through the stores have their place here.
+		{"Limiters", testLimiters},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var stores []throttle.Store
@@ -73,4 +74,67 @@ func note(ctx context.Context, s throttle.Store, key string, digit int) error {
 	return s.Update(ctx, key, func(old []byte) ([]byte, error) {
 		return strconv.AppendInt(append([]byte{}, old...), int64(digit), 10), nil
 	})
+}
+
+// testLimiters has processes share a limit through the stores, by a clock of their own: together they never have more than it allows, and not much less.
+func testLimiters(t *testing.T, stores []throttle.Store) {
+	const rate, seconds, step = 100, 25, 50 * time.Millisecond
+	begin := time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)
+	path := throttle.Path{Route: "out", Provider: "example.com"}
+	limits := map[string]throttle.Limits{"example.com": {MessageRate: throttle.Rate{N: rate, Per: time.Second}, Connections: 6}}
+	var all []*throttle.Limiter
+	next := make([]time.Time, len(stores))
+	for i, s := range stores {
+		l, err := throttle.New(throttle.Config{Limits: limits, Store: s, Owner: fmt.Sprint("owner", i)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, l)
+	}
+	var sent []int // in each step
+	open := 0
+	for now := begin; now.Before(begin.Add(seconds * time.Second)); now = now.Add(step) {
+		sent = append(sent, 0)
+		for i, l := range all {
+			if !now.Before(next[i]) {
+				var err error
+				if next[i], err = l.SyncAt(t.Context(), now); err != nil {
+					t.Fatalf("sync: %v", err)
+				}
+			}
+			for l.AcquireAt(now, path, throttle.TokenMessage).OK {
+				sent[len(sent)-1]++
+			}
+			for l.AcquireAt(now, path, throttle.TokenConnection).OK {
+				open++
+			}
+		}
+	}
+	total, window := 0, 0
+	for i, n := range sent {
+		total += n
+		if window += n; i >= int(10*time.Second/step) {
+			window -= sent[i-int(10*time.Second/step)]
+		}
+		if window > 10*rate*105/100 {
+			t.Fatalf("%d messages in ten seconds, at %d a second", window, rate)
+		}
+	}
+	if total < seconds*rate*9/10 {
+		t.Errorf("%d messages in %d seconds, at %d a second", total, seconds, rate)
+	}
+	if open != 6 {
+		t.Errorf("%d connections, want 6", open)
+	}
+	for i, l := range all {
+		if err := l.CloseAt(t.Context(), begin.Add(seconds*time.Second)); err != nil {
+			t.Errorf("owner %d: close: %v", i, err)
+		}
+	}
+	for _, s := range stores[:1] {
+		err := s.Load(t.Context(), func(key string, _ []byte) error { return fmt.Errorf("left the record %q", key) })
+		if err != nil {
+			t.Errorf("after all have given back: %v", err)
+		}
+	}
 }
