@@ -242,14 +242,14 @@ func TestExceptionIsShared(t *testing.T) {
 			time.Sleep(100 * time.Millisecond)
 		}
 		time.Sleep(time.Until(end) + time.Second)
+		for _, p := range ps {
+			p.end()
+		}
 		if open != 2 {
 			t.Errorf("%d connections, want 2", open)
 		}
 		if n := all.most(10 * time.Second); n > 105 || all.len() < 1100 {
 			t.Errorf("%d in two minutes and %d in ten seconds, at 10 a second", all.len(), n)
-		}
-		for _, p := range ps {
-			p.end()
 		}
 	})
 }

@@ -57,6 +57,7 @@ func TestSequence(t *testing.T) {
 		if got := h.commands(0); got != want {
 			t.Errorf("commands\n got %s\nwant %s", got, want)
 		}
+		synctest.Wait() // the host hangs up
 		if n := h.net.OpenConns(); n != 0 {
 			t.Errorf("%d connection ends left open", n)
 		}
