@@ -183,10 +183,10 @@ func (s *Sender) prepare(ctx context.Context, m *Message, list Suppressions) (Re
 	if m.From != "" {
 		put.Message.From = l.from.String()
 	}
-	if r.Forecast, err = s.foresee(m, put.Deliveries); err != nil {
+	if put.ExpireAfter, err = m.life(st, time.Now()); err != nil { // the gates may have taken their time
 		return Receipt{}, put, err
 	}
-	if put.ExpireAfter, err = m.life(st, time.Now()); err != nil { // the gates may have taken their time
+	if r.Forecast, err = s.foresee(m, put.Deliveries); err != nil {
 		return Receipt{}, put, err
 	}
 	return r, put, nil

@@ -3,6 +3,7 @@ package sender_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"sync/atomic"
 	"testing"
@@ -225,6 +226,43 @@ func TestExplainTellsThePlace(t *testing.T) {
 			if ex[0].Waits[0].Reason != sender.WaitRate {
 				t.Errorf("%v", ex[0].Waits)
 			}
+		}
+	})
+}
+
+// TestExplainOfMovedMail: mail that was moved to another pool shares the path with its own stream, and its Next is as true as before.
+func TestExplainOfMovedMail(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		st := newStage(t)
+		st.provider = "all"
+		cfg := st.config("a", "b")
+		cfg.Throttle = nil
+		cfg.Limits = map[string]throttle.Limits{"all": {Connections: 5, MessageRate: throttle.Rate{N: 1, Per: time.Second}}}
+		cfg.Pools = []sender.Pool{{Name: "main", Routes: []string{"a"}}, {Name: "other", Routes: []string{"b"}}}
+		cfg.Streams = []sender.Stream{{Name: "news", Pool: "main"}}
+		s := st.start(cfg)
+		if err := s.Suspend(bg, sender.Hold{Target: sender.Target{Route: "a"}, Act: ada}); err != nil {
+			t.Fatal(err)
+		}
+		const n, domains = 800, 40
+		var last sender.Receipt
+		for i := range n {
+			last = st.enqueue(s, "", fmt.Sprintf("u%d@d%d.example", i, i%domains))
+		}
+		time.Sleep(time.Second)
+		if r, err := s.Move(bg, sender.Filter{All: true}, sender.MoveTo{Pool: "other", Now: true}, ada); err != nil || r.Done != n {
+			t.Fatal(r, err)
+		}
+		time.Sleep(20 * time.Second)
+		ex, now := st.explain(s, last.MessageID), time.Now()
+		for to := fmt.Sprintf("u%d@d%d.example", n-1, (n-1)%domains); st.sentTo(to) == 0; {
+			time.Sleep(time.Second)
+			if time.Since(now) > time.Hour {
+				t.Fatal("not sent")
+			}
+		}
+		if told, took := ex.Next.Sub(now), time.Since(now); (told - took).Abs() > took/10 {
+			t.Errorf("Next in %v, was tried after %v; %d ahead", told, took, ex.Ahead)
 		}
 	})
 }

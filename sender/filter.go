@@ -1,6 +1,8 @@
 package sender
 
 import (
+	"context"
+	"fmt"
 	"slices"
 	"strconv"
 	"time"
@@ -8,11 +10,15 @@ import (
 	"github.com/reputemail/repute/sender/queue"
 )
 
-// Filter says which waiting mail an operator's order is about: that for which all of its conditions hold. One without any is refused, unless All is set.
+// Filter says which waiting mail an operator's order is about: that for which all of its conditions hold. One without any is refused, unless All is set, and so is one that
+// names a stream or route that neither the configuration nor mail in the queue has, or a provider that no destination can have.
+//
+// New mail that waits for a route that is suspended is bound to no route: what moves it is a Filter of the Streams that use the route's pool, or, for a path, of these Streams and
+// its Provider. Route finds only what has to be tried again over the route.
 type Filter struct {
 	// All is all that waits. It goes with no other condition.
 	All bool `json:"all,omitempty"`
-	// Streams are names of streams; one of them. Those of streams that the configuration does not have any more will do.
+	// Streams are names of streams; one of them. Those of streams that the configuration does not have any more will do, while there is mail of them.
 	Streams []string `json:"streams,omitempty"`
 	// Destinations are recipients' domains; one of them.
 	Destinations []string `json:"destinations,omitempty"`
@@ -95,3 +101,36 @@ func (f *Filter) hasLane(key queue.Lane) bool {
 
 // among reports whether a value is one of a list, or the list asks for nothing.
 func among(list []string, v string) bool { return len(list) == 0 || slices.Contains(list, v) }
+
+// checkNames refuses a filter that names what can match nothing: a provider that no destination has, a stream or route of which neither the configuration nor the queue knows.
+func (s *Sender) checkNames(ctx context.Context, f *Filter) error {
+	for i, p := range f.Providers {
+		if err := s.checkProvider("Filter.Providers["+strconv.Itoa(i)+"]", p); err != nil {
+			return err
+		}
+	}
+	known := func(name string) bool {
+		return slices.ContainsFunc(s.streams, func(st *stream) bool { return st.Name == name })
+	}
+	strange := slices.ContainsFunc(f.Streams, func(name string) bool { return !known(name) })
+	if !strange && (f.Route == "" || s.routes[f.Route] != nil) {
+		return nil
+	}
+	lanes, err := s.cfg.Queue.Lanes(ctx) // mail may be older than the configuration
+	if err != nil {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		return fmt.Errorf("sender: queue: %w", err)
+	}
+	for i, name := range f.Streams {
+		if !known(name) && !slices.ContainsFunc(lanes, func(l queue.LaneStatus) bool { return l.Lane.Stream == name }) {
+			return badOrder("Filter.Streams["+strconv.Itoa(i)+"]", "there is no stream %q, nor mail of one", name)
+		}
+	}
+	of := func(l queue.LaneStatus) bool { route, _, _ := splitLaneRoute(l.Lane.Route); return route == f.Route }
+	if f.Route != "" && s.routes[f.Route] == nil && !slices.ContainsFunc(lanes, of) {
+		return badOrder("Filter.Route", "there is no route %q, nor mail that has to be tried again over one", f.Route)
+	}
+	return nil
+}

@@ -288,6 +288,7 @@ func (c *foresight) take(met []prospect, first int) {
 		f.Waits = append(f.Waits, met[i].waits[:met[i].n]...)
 	}
 	if p.clear() {
+		c.vague = c.vague || p.vague && p.speed // how fast it was once, who knows how fast it is
 		return
 	}
 	c.vague = c.vague || p.vague || p.held

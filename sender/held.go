@@ -37,11 +37,7 @@ func newHoldSet(all map[string]*Hold, now time.Time) *holdSet {
 				paths: map[Path]*heldBy{},
 			}
 		}
-		what := "suspended"
-		if h.Drain {
-			what = "drained"
-		}
-		by := &heldBy{*h, h.Target.String() + " is " + what + " by " + h.Actor + ": " + h.Reason}
+		by := &heldBy{*h, h.words("")}
 		switch {
 		case h.Route != "" && h.Provider != "":
 			set.paths[Path{Route: h.Route, Provider: h.Provider}] = by

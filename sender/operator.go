@@ -65,6 +65,23 @@ type Hold struct {
 	Unsaved bool `json:"unsaved,omitempty"`
 }
 
+// String is the hold in words: "route mta1 is suspended by ada until 2026-03-01T12:00:00Z: maintenance".
+func (h Hold) String() string {
+	if h.Until.IsZero() {
+		return h.words("")
+	}
+	return h.words(" until " + h.Until.UTC().Format(time.RFC3339))
+}
+
+// words are the hold in words, with its end or without.
+func (h *Hold) words(end string) string {
+	what := "suspended"
+	if h.Drain {
+		what = "drained"
+	}
+	return h.Target.String() + " is " + what + " by " + h.Actor + end + ": " + h.Reason
+}
+
 // ended reports whether the hold's own time is over.
 func (h *Hold) ended(now time.Time) bool { return !h.Until.IsZero() && !now.Before(h.Until) }
 
@@ -184,7 +201,10 @@ func (s *Sender) checkTarget(t *Target) error {
 	case t.Route != "" && s.routes[t.Route] == nil:
 		return badOrder("Target.Route", "there is no route %q", t.Route)
 	case t.Provider != "":
-		return s.checkProvider(t)
+		if t.Provider == RelayProvider && t.Route != "" && s.routes[t.Route].Relay != nil {
+			return badOrder("Target.Provider", "%q is no provider of a destination; the relay as a whole is Target.Route alone", t.Provider)
+		}
+		return s.checkProvider("Target.Provider", t.Provider)
 	}
 	return nil
 }
@@ -200,18 +220,15 @@ func (t *Target) names() (out []string) {
 }
 
 // checkProvider refuses a provider that no destination can have. Of a host's own Providers it cannot be known.
-func (s *Sender) checkProvider(t *Target) error {
-	if err := checkText("Target.Provider", t.Provider, maxTarget); err != nil {
+func (s *Sender) checkProvider(field, provider string) error {
+	if err := checkText(field, provider, maxTarget); err != nil {
 		return err
-	}
-	if t.Provider == RelayProvider && t.Route != "" && s.routes[t.Route].Relay != nil {
-		return badOrder("Target.Provider", "%q is no provider of a destination; the relay as a whole is Target.Route alone", t.Provider)
 	}
 	table, ok := s.cfg.Providers.(*throttle.Table)
 	if !ok {
 		return nil
 	}
-	for part := range strings.SplitSeq(t.Provider, "+") {
+	for part := range strings.SplitSeq(provider, "+") {
 		if strings.Contains(part, ".") && part == strings.ToLower(part) && !strings.ContainsAny(part, " /@") { // the domain of an operator that has no name
 			continue
 		}
@@ -220,7 +237,7 @@ func (s *Sender) checkProvider(t *Target) error {
 			known = known || p.Name == part
 		}
 		if !known {
-			return badOrder("Target.Provider", "%q can never match: it is neither the name of a provider nor a domain in lower case", t.Provider)
+			return badOrder(field, "%q can never match: it is neither the name of a provider nor a domain in lower case", provider)
 		}
 	}
 	return nil

@@ -2,6 +2,7 @@ package sender_test
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -64,6 +65,9 @@ func TestOrdersAreChecked(t *testing.T) {
 		"Filter.MessageIDs[0]":   {MessageIDs: []string{"a\n"}},
 		"Filter.Providers":       {Providers: make([]string, 10_001)},
 		"Filter.Route":           {Route: "\x00"},
+		// What can match nothing.
+		"Filter.Streams[2]":   {Streams: []string{"default", "default", "news"}},
+		"Filter.Providers[1]": {Providers: []string{"google", "gogle"}},
 	} {
 		_, err := s.Cancel(bg, f, ada)
 		if oe := (*sender.OperationError)(nil); !errors.As(err, &oe) || oe.Field != field {
@@ -88,5 +92,16 @@ func TestOrdersAreChecked(t *testing.T) {
 	s.Stop(bg)
 	if err := s.Suspend(bg, sender.Hold{Target: target, Act: ada}); !errors.Is(err, sender.ErrStopped) {
 		t.Errorf("after Stop: %v", err)
+	}
+}
+
+func TestHoldInWords(t *testing.T) {
+	hold := sender.Hold{Target: sender.Target{Route: "mta1", Provider: "google"}, Act: sender.Act{Actor: "ada", Reason: "maintenance"}}
+	if got, want := fmt.Sprint(hold), "path mta1/google is suspended by ada: maintenance"; got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+	hold.Drain, hold.Until = true, time.Date(2026, 3, 1, 13, 0, 0, 0, time.FixedZone("", 3600))
+	if got, want := fmt.Sprint(&hold), "path mta1/google is drained by ada until 2026-03-01T12:00:00Z: maintenance"; got != want {
+		t.Errorf("%s, want %s", got, want)
 	}
 }

@@ -137,6 +137,9 @@ func (s *Sender) carryOut(ctx context.Context, o *order) (Result, error) {
 		return Result{}, ErrStopped
 	}
 	defer s.calls.Done()
+	if err := s.checkNames(ctx, &o.filter); err != nil {
+		return Result{}, err
+	}
 	o.s, o.before, o.providers = s, time.Now(), map[string]string{}
 	if c := o.filter.CreatedBefore; !c.IsZero() && c.Before(o.before) {
 		o.before = c

@@ -5,14 +5,11 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"pgregory.net/rapid"
 
 	"github.com/reputemail/repute/sender"
 	"github.com/reputemail/repute/sender/queue"
@@ -86,94 +83,6 @@ func TestSuspendedOldRouteOfAMigration(t *testing.T) {
 		if r, err := s.Move(bg, sender.Filter{All: true}, sender.MoveTo{Pool: "main"}, ada); err != nil || r.Done != 0 {
 			t.Errorf("%+v, %v", r, err)
 		}
-	})
-}
-
-// TestFilterAgainstModel: of random mail, an order is carried out on what a naive reading of its filter says, and nothing else.
-func TestFilterAgainstModel(t *testing.T) {
-	rapid.Check(t, func(rt *rapid.T) {
-		synctest.Test(t, func(t *testing.T) {
-			st := newStage(t)
-			cfg := st.config("a", "b")
-			cfg.Streams = []sender.Stream{{Name: "s0"}, {Name: "s1"}, {Name: "s2"}}
-			q := memory(t)
-			cfg.Queue = q
-			s, err := sender.New(cfg) // it need not be started
-			if err != nil {
-				t.Fatal(err)
-			}
-			type mail struct {
-				id, message, stream, domain, route string
-				created                            time.Time
-			}
-			var mails []mail
-			for i := range rapid.IntRange(0, 25).Draw(rt, "mails") {
-				time.Sleep(time.Second)
-				m := mail{
-					message: fmt.Sprint("m", i), created: time.Now(),
-					stream: fmt.Sprint("s", rapid.IntRange(0, 2).Draw(rt, "stream")), domain: fmt.Sprintf("d%d.example", rapid.IntRange(0, 2).Draw(rt, "domain")),
-				}
-				msg := note("a@" + m.domain)
-				msg.ID, msg.Stream, msg.Priority = m.message, m.stream, rapid.IntRange(-1, 1).Draw(rt, "priority")
-				if _, err := s.Enqueue(bg, msg); err != nil {
-					t.Fatal(err)
-				}
-				m.id = m.message + "/1"
-				if m.route = rapid.SampledFrom([]string{"", "", "a", "b"}).Draw(rt, "route"); m.route != "" {
-					got, err := q.Claim(bg, queue.Claim{IDs: []string{m.id}, Limit: 1, LeaseFor: time.Minute})
-					if err != nil {
-						t.Fatal(err)
-					}
-					d := got.Deliveries[0]
-					if _, err := q.Settle(bg, []queue.Settlement{{ID: d.ID, Lease: d.Lease, State: queue.Waiting, Route: m.route, After: time.Hour}}); err != nil {
-						t.Fatal(err)
-					}
-				}
-				mails = append(mails, m)
-			}
-			some := func(label, format string, n int) (out []string) {
-				if rapid.Bool().Draw(rt, label) {
-					return nil
-				}
-				for range rapid.IntRange(1, 2).Draw(rt, label+" count") {
-					out = append(out, fmt.Sprintf(format, rapid.IntRange(0, n).Draw(rt, label+" value")))
-				}
-				return out
-			}
-			f := sender.Filter{
-				Streams: some("streams", "s%d", 3), Destinations: some("destinations", "d%d.example", 3), Providers: some("providers", "d%d.example", 3),
-				MessageIDs: some("messages", "m%d", 25), Route: rapid.SampledFrom([]string{"", "", "a"}).Draw(rt, "route of filter"),
-			}
-			if rapid.Bool().Draw(rt, "by time") && len(mails) > 0 {
-				f.CreatedBefore = rapid.SampledFrom(mails).Draw(rt, "before").created
-			}
-			if len(f.Streams)+len(f.Destinations)+len(f.Providers)+len(f.MessageIDs) == 0 && f.Route == "" && f.CreatedBefore.IsZero() {
-				f.All = true
-			}
-			r, err := s.Cancel(bg, f, ada)
-			if err != nil || r.InFlight != 0 || r.Unresolved != 0 {
-				rt.Fatalf("%+v: %+v, %v", f, r, err)
-			}
-			in := func(list []string, v string) bool { return len(list) == 0 || slices.Contains(list, v) }
-			done := 0
-			for _, m := range mails {
-				meant := in(f.Streams, m.stream) && in(f.Destinations, m.domain) && in(f.Providers, m.domain) && in(f.MessageIDs, m.message) &&
-					(f.Route == "" || f.Route == m.route) && (f.CreatedBefore.IsZero() || !m.created.After(f.CreatedBefore))
-				ds, err := q.Get(bg, m.id)
-				if err != nil {
-					t.Fatal(err)
-				}
-				if (ds[0].State == queue.Cancelled) != meant || !meant && (ds[0].State != queue.Waiting || ds[0].Lane.Route != m.route || m.route != "" && !ds[0].Due.Equal(m.created.Add(time.Hour))) {
-					rt.Errorf("%+v of %+v is %+v", f, m, ds[0])
-				}
-				if meant {
-					done++
-				}
-			}
-			if r.Done != done {
-				rt.Errorf("%+v: %d done, %d are meant", f, r.Done, done)
-			}
-		})
 	})
 }
 
