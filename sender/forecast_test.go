@@ -236,7 +236,7 @@ func TestForecastOfHolds(t *testing.T) {
 				if f = r.Forecast; f.Path.Route != c.path || f.Basis != c.basis || len(f.Waits) != 1 || f.Waits[0].Reason != sender.WaitSuspended || f.Ahead < 299 {
 					t.Errorf("%+v", f)
 				}
-				if off := f.At.Sub(time.Now()) - 299*time.Second; off.Abs() > 30*time.Second {
+				if off := time.Until(f.At) - 299*time.Second; off.Abs() > 30*time.Second {
 					t.Errorf("off by %v", off)
 				}
 			})
