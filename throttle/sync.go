@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"strings"
 	"sync"
 	"time"
 )
@@ -176,7 +175,7 @@ func (l *Limiter) LoadAt(ctx context.Context, now time.Time) error {
 		return nil
 	}
 	var errs []error
-	loaded, domains := map[Path]*memory{}, false
+	loaded := map[Path]*memory{}
 	err := l.config.Store.Load(ctx, func(key string, value []byte) error {
 		p, ok := pathOfKey(key)
 		if !ok {
@@ -189,7 +188,6 @@ func (l *Limiter) LoadAt(ctx context.Context, now time.Time) error {
 		}
 		if now.Sub(fromMilli(m.At)) < l.config.Idle && len(loaded) < l.maxPaths() {
 			loaded[p] = m
-			domains = domains || strings.HasPrefix(p.Provider, domainMark)
 		}
 		return nil
 	})
@@ -199,15 +197,13 @@ func (l *Limiter) LoadAt(ctx context.Context, now time.Time) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for key, m := range loaded {
+		l.limitsDomain(now, key)
 		if p, ok := l.paths.Get(now, key); ok {
 			p.recall(p.clock(now), m, l)
 			delete(loaded, key)
 		}
 	}
 	l.sharing.loaded = loaded
-	if domains {
-		l.domains = now
-	}
 	return errors.Join(errs...)
 }
 
