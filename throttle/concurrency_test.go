@@ -71,3 +71,26 @@ func TestConnectionsAtTheTop(t *testing.T) {
 	c.refused(now, 6, 6, &b)
 	raise(10 * time.Minute)
 }
+
+// However often a receiver refuses one more connection, it is asked again after MaxRaiseAfter.
+func TestConnectionsAreProbedForEver(t *testing.T) {
+	b := Backoff{RaiseAfter: 10 * time.Minute, MaxRaiseAfter: time.Hour}
+	if err := b.validate(); err != nil {
+		t.Fatal(err)
+	}
+	c, now := concurrency{}, start
+	for i, want := range []time.Duration{10, 20, 40, 60, 60, 60} {
+		if !c.refused(now, 6, 20, &b) {
+			t.Fatalf("refusal %d is nothing new", i)
+		}
+		began := now
+		for now = now.Add(time.Minute); !c.succeeded(now, &b); now = now.Add(time.Minute) {
+			if now.Sub(began) > 24*time.Hour {
+				t.Fatalf("refusal %d: never asked again", i)
+			}
+		}
+		if now.Sub(began) != want*time.Minute {
+			t.Errorf("refusal %d: asked again after %v, want %v", i, now.Sub(began), want*time.Minute)
+		}
+	}
+}

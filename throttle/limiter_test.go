@@ -411,6 +411,7 @@ func TestAcquireAllocatesNothingElse(t *testing.T) {
 		l := newLimiter(t, config)
 		path, domain, signing := Path{"mta1", "comcast"}, DomainPath("mta1", "example.net"), SigningDomain("news.example", "comcast")
 		now := start
+		l.AcquireAt(now, path, TokenMessage)
 		for _, learnt := range []bool{false, true} {
 			if learnt {
 				l.ObserveAt(now, path, replied(SignalOther, 421, throttled))

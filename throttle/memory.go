@@ -209,7 +209,7 @@ func parseMemory(data []byte) (*memory, error) {
 
 // recall takes over what the store has of a path, as far as it is stricter than what the path knows itself. It reports whether anything changed.
 func (p *path) recall(now time.Time, m *memory, l *Limiter) (changed bool) {
-	if m.over(now, l) {
+	if m == nil {
 		return false
 	}
 	if !m.idle(now, l) || now.Before(fromMilli(m.Until)) {

@@ -2,7 +2,9 @@ package throttle
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 )
@@ -68,8 +70,10 @@ func TestForgettingWithStore(t *testing.T) {
 		if n := len(records(t, config.Store)); n > 100 { // those of the last hour, and of the one that is being removed
 			t.Errorf("owner %q: %d records", owner, n)
 		}
-		now = now.Add(2 * time.Hour)
-		syncAt(t, stored, now)
+		for range 120 { // nobody uses any of them
+			now = now.Add(time.Minute)
+			syncAt(t, stored, now)
+		}
 		if n := len(records(t, config.Store)); n != 0 {
 			t.Errorf("owner %q: %d records when all is over", owner, n)
 		}
@@ -88,7 +92,7 @@ type renewals struct {
 func (s *renewals) Update(ctx context.Context, key string, fn func([]byte) ([]byte, error)) error {
 	return s.MemoryStore.Update(ctx, key, func(old []byte) ([]byte, error) {
 		value, err := fn(old)
-		if err == nil && old != nil && string(value) == string(old) {
+		if err == nil && old != nil && string(value) == string(old) && strings.HasPrefix(key, "path/") {
 			s.n++
 		}
 		return value, err
@@ -129,6 +133,33 @@ func TestRenewal(t *testing.T) {
 	}
 }
 
+// A process that uses a path and knows nothing of it leaves the record alone. Who wrote that renews it, in 45 minutes twice, also when its own part is over.
+func TestRenewalOfOthers(t *testing.T) {
+	store := &renewals{MemoryStore: NewMemoryStore()}
+	limits, other := map[string]Limits{"example.com": {Connections: 1}}, Path{"mta2", "example.com"}
+	a := newLimiter(t, Config{Store: store, Owner: "a", Limits: limits})
+	b := newLimiter(t, Config{Store: store, Owner: "b", Limits: limits})
+	a.ObserveAt(start, example, limited)
+	a.ObserveAt(start, other, Signal{Kind: SignalTooManyMessages, Messages: 3})
+	syncAt(t, a, start)
+	now := start.Add(10 * time.Minute)
+	a.ObserveAt(now, example, success) // it is open again
+	for l, p := range map[*Limiter]Path{a: example, b: other} {
+		store.n = 0
+		for at := now; at.Before(now.Add(45 * time.Minute)); at = at.Add(syncStates) {
+			l.AcquireAt(at, p, TokenMessage)
+			l.ObserveAt(at, p, success)
+			syncAt(t, l, at)
+		}
+		if want := map[Path]int{example: 4, other: 0}[p]; store.n != want {
+			t.Errorf("%v: renewed %d times, want %d", p, store.n, want)
+		}
+	}
+	if found := records(t, store); len(found) != 2 {
+		t.Errorf("%v", found)
+	}
+}
+
 // A start removes the records that are over, and only those.
 func TestLoadRemovesWhatIsOver(t *testing.T) {
 	store := NewMemoryStore()
@@ -140,6 +171,11 @@ func TestLoadRemovesWhatIsOver(t *testing.T) {
 	syncAt(t, l, start)
 	other := newLimiter(t, b)
 	other.ObserveAt(start, used, Signal{Kind: SignalTooManyMessages, Messages: 3})
+	for name, value := range map[string]string{ // whoever wrote that had a wrong clock
+		"mad.example": `{"v":1,"at":1,"cause":"blocked","until":9999999999999}`, "odd.example": `{"v":1,"at":1,"imposed":{"own/slow":9999999999999}}`,
+	} {
+		store.Update(context.Background(), memoryKey(Path{"r", name}), func([]byte) ([]byte, error) { return []byte(value), nil })
+	}
 	now := start
 	for range 120 { // the other process goes on
 		now = now.Add(time.Minute)
@@ -208,5 +244,119 @@ func TestStopLongerThanIdleOverRestart(t *testing.T) {
 	// And none of it for ever.
 	if l = loadAt(t, config, start.Add(2*time.Hour)); len(records(t, config.Store)) != 0 {
 		t.Errorf("%v", records(t, config.Store))
+	}
+}
+
+// No more paths are loaded than are kept.
+func TestLoadIsBounded(t *testing.T) {
+	store := NewMemoryStore()
+	l := newLimiter(t, Config{Store: store})
+	const n = 10
+	for i := range n {
+		l.ObserveAt(start, Path{"r", fmt.Sprintf("d%d.example", i)}, limited)
+	}
+	syncAt(t, l, start)
+	l = loadAt(t, Config{Store: store, MaxPaths: 3}, start)
+	stopped := 0
+	for i := range n {
+		if l.LookAt(start, Path{"r", fmt.Sprintf("d%d.example", i)}).Phase == PhaseStopped {
+			stopped++
+		}
+	}
+	if stopped != 3 {
+		t.Errorf("%d stops are loaded", stopped)
+	}
+	if len(records(t, store)) != n {
+		t.Errorf("%d records of %d are left", len(records(t, store)), n)
+	}
+}
+
+// What could not be written is written when the store is back, and at the end.
+func TestMemoryIsWrittenLater(t *testing.T) {
+	ctx := context.Background()
+	for name, write := range map[string]func(*Limiter, time.Time) error{
+		"when the store is back": func(l *Limiter, now time.Time) error { _, err := l.SyncAt(ctx, now); return err },
+		"at the end":             func(l *Limiter, now time.Time) error { return l.CloseAt(ctx, now) },
+	} {
+		store := &flaky{MemoryStore: NewMemoryStore()}
+		l := newLimiter(t, Config{Store: store})
+		l.ObserveAt(start, example, limited)
+		store.set(true)
+		if _, err := l.SyncAt(ctx, start); err == nil {
+			t.Fatalf("%s: no error", name)
+		}
+		store.set(false)
+		if err := write(l, start.Add(syncStates)); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if len(records(t, store)) != 1 {
+			t.Errorf("%s: not written", name)
+		}
+	}
+}
+
+// A process that ends writes what it learnt last.
+func TestCloseWritesMemory(t *testing.T) {
+	store := NewMemoryStore()
+	l := newLimiter(t, Config{Store: store})
+	syncAt(t, l, start)
+	l.ObserveAt(start, example, limited)
+	if err := l.CloseAt(context.Background(), start); err != nil {
+		t.Fatal(err)
+	}
+	if len(records(t, store)) != 1 {
+		t.Error("not written")
+	}
+}
+
+// A record is taken up only as far as it can be true.
+func TestRecall(t *testing.T) {
+	reactions, err := NewReactions(ReactionsConfig{Reactions: []Reaction{{
+		Name: "own/slow", Any: []string{"hs-18"}, MessageRate: Rate{1, time.Minute}, For: time.Hour,
+		Match: []string{"421 hs-18"}, Miss: []string{"421 hs"},
+	}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := func(d time.Duration) int64 { return milli(start.Add(d)) }
+	newState := func(used time.Duration, m memory) State {
+		store := NewMemoryStore()
+		m.Version, m.At = memoryVersion, at(0)
+		data, err := json.Marshal(m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		store.Update(context.Background(), memoryKey(example), func([]byte) ([]byte, error) { return data, nil })
+		l := loadAt(t, Config{Store: store, Reactions: reactions, Idle: 5 * time.Hour, Limits: map[string]Limits{"example.com": {Connections: 8}}}, start)
+		return l.StateAt(start.Add(used), example)
+	}
+	// Its writer's clock was ahead: it ramped already.
+	stop := memory{Cause: SignalRateLimited, Until: at(time.Hour), Began: at(0), Length: time.Hour.Milliseconds(), Allowed: 4, Goal: 8}
+	if s := newState(0, stop); s.Phase != PhaseStopped || s.Limits.Connections != 1 {
+		t.Errorf("a running stop: %+v", s)
+	}
+	if s := newState(time.Hour, stop); s.Phase != PhaseRamping || s.Limits.Connections != 4 {
+		t.Errorf("a stop that is over: %+v", s)
+	}
+	if s := newState(5*time.Hour, stop); s.Phase != PhaseOpen {
+		t.Errorf("a stop that is over, after Idle: %+v", s)
+	}
+	crowded := memory{Connections: &memoryConnections{Most: 3, Top: 8, At: at(0), Wait: 1}}
+	if s := newState(5*time.Hour-time.Second, crowded); s.Limits.Connections != 3 {
+		t.Errorf("connections before Idle: %+v", s)
+	}
+	if s := newState(5*time.Hour, crowded); s.Limits.Connections != 8 {
+		t.Errorf("connections after Idle: %+v", s)
+	}
+	for until, want := range map[time.Duration]Rate{time.Hour: {1, time.Minute}, time.Hour + time.Second: {}, -time.Second: {}} {
+		m := memory{Imposed: map[string]int64{"own/slow": at(until), "own/gone": at(time.Hour)}}
+		if s := newState(0, m); s.Limits.MessageRate != want {
+			t.Errorf("a measure that ends after %v: %v", until, s.Limits.MessageRate)
+		}
+	}
+	for until, want := range map[time.Duration]Phase{4 * time.Hour: PhaseStopped, 4*time.Hour + time.Second: PhaseOpen} {
+		if s := newState(0, memory{Cause: SignalBlocked, Until: at(until), Allowed: 1, Goal: 8}); s.Phase != want {
+			t.Errorf("a stop that ends after %v: %v", until, s)
+		}
 	}
 }
