@@ -1,9 +1,7 @@
 package throttle
 
 import (
-	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -137,21 +135,6 @@ func (l *Limiter) keepMemory(now time.Time, key Path, m *memory, old []byte) ([]
 	}
 	l.sharing.written[key] = now
 	return old, nil
-}
-
-// dropMemory removes a record that is over, unless another process has written it anew meanwhile.
-func (l *Limiter) dropMemory(ctx context.Context, key string, now time.Time) error {
-	err := l.config.Store.Update(ctx, key, func(old []byte) ([]byte, error) {
-		m, err := parseMemory(old)
-		if err != nil || m == nil || !m.over(now, l) {
-			return nil, errNothingNew
-		}
-		return nil, nil
-	})
-	if errors.Is(err, errNothingNew) {
-		return nil
-	}
-	return err
 }
 
 // remember is what is worth keeping of a path; nil if nothing is.

@@ -176,8 +176,7 @@ func (l *Limiter) LoadAt(ctx context.Context, now time.Time) error {
 		return nil
 	}
 	var errs []error
-	var over []func(context.Context) error
-	loaded := map[Path]*memory{}
+	loaded, found := map[Path]*memory{}, []Path{}
 	err := l.config.Store.Load(ctx, func(key string, value []byte) error {
 		p, ok := pathOfKey(key)
 		if !ok {
@@ -188,9 +187,8 @@ func (l *Limiter) LoadAt(ctx context.Context, now time.Time) error {
 			errs = append(errs, err)
 			return nil
 		}
-		if m.over(now, l) {
-			over = append(over, func(ctx context.Context) error { return l.dropMemory(ctx, key, now) })
-		} else if len(loaded) < l.maxPaths() {
+		found = append(found, p)
+		if !m.over(now, l) && len(loaded) < l.maxPaths() {
 			loaded[p] = m
 		}
 		return nil
@@ -198,12 +196,13 @@ func (l *Limiter) LoadAt(ctx context.Context, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	errs = append(errs, inParallel(ctx, over))
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	for _, key := range found { // all are renewed, or removed when they are over, but not all at once
+		l.sharing.written[key] = now.Add(-rand.N(syncRenew))
+	}
 	for key, m := range loaded {
 		l.limitsDomain(now, key)
-		l.sharing.written[key] = now.Add(-rand.N(syncRenew)) // so that they are not all renewed at once
 		if p, ok := l.paths.Get(now, key); ok {
 			p.recall(p.clock(now), m, l)
 			delete(loaded, key)
