@@ -9,7 +9,7 @@ import "time"
 // connection away at once, each further one only after a row of as many failures as connections are allowed, and at most once a minute. A connection is given back when that many
 // messages succeeded and some time has passed; if the receiver refuses it, the next try comes after twice that time.
 type concurrency struct {
-	most int // 0: nothing was learnt
+	most int // 0: no limit; nothing was learnt, unless raised
 	top  int // where the limit is none any more
 	at   time.Time
 	wait time.Duration // before the next one is given back
@@ -68,10 +68,18 @@ func (c *concurrency) lower(now time.Time, most, top int, b *Backoff) {
 
 // succeeded notes a success. It reports whether the limit is higher now.
 func (c *concurrency) succeeded(now time.Time, b *Backoff) bool {
-	if c.most == 0 {
+	if c.most == 0 && !c.raised {
 		return false
 	}
-	if c.good++; c.good < c.most || now.Sub(c.at) < c.wait {
+	allowed := c.most
+	if allowed == 0 {
+		allowed = c.top
+	}
+	if c.good++; c.good < allowed || now.Sub(c.at) < c.wait {
+		return false
+	}
+	if c.most == 0 { // the step that took the limit away has stood
+		*c = concurrency{}
 		return false
 	}
 	if c.raised { // the last step up has stood
@@ -79,8 +87,8 @@ func (c *concurrency) succeeded(now time.Time, b *Backoff) bool {
 	}
 	c.most++
 	c.at, c.good, c.bad, c.raised = now, 0, 0, true
-	if c.most >= c.top {
-		*c = concurrency{}
+	if c.most >= c.top { // the receiver may refuse this step too: wait is kept until then
+		c.most = 0
 	}
 	return true
 }

@@ -21,6 +21,15 @@ func (o *observation) react(l *Limiter, key Path) {
 	if r == nil {
 		return
 	}
+	if r.Scope == ScopeDomain {
+		if o.signal.Domain == "" {
+			return
+		}
+		// What is about one recipient domain is counted and kept in a path of its own.
+		key = DomainPath(key.Route, o.signal.Domain)
+		o.path = l.path(o.now, key)
+		o.path.clock(o.now)
+	}
 	k := o.path.lessons()
 	w := k.windows[r]
 	if w == nil {
@@ -34,14 +43,7 @@ func (o *observation) react(l *Limiter, key Path) {
 		return
 	}
 	if r.Scope == ScopeDomain {
-		if o.signal.Domain == "" {
-			return
-		}
-		// What is about one recipient domain is kept in a path of its own.
-		key = DomainPath(key.Route, o.signal.Domain)
-		o.path = l.path(o.now, key)
-		o.path.clock(o.now)
-		if l.domains = o.now; l.config.Store != nil {
+		if l.limitsDomain(o.now, key); l.config.Store != nil {
 			l.sharing.dirty[key] = struct{}{}
 		}
 	}

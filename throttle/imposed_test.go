@@ -133,6 +133,52 @@ func TestReactionsOfPaths(t *testing.T) {
 			t.Error("limited for ever")
 		}
 	})
+	t.Run("domains count apart", func(t *testing.T) {
+		reactions, err := NewReactions(ReactionsConfig{Reactions: []Reaction{{
+			Name: "own/full", Any: []string{"hs-17"}, Scope: ScopeDomain, Suspend: true, For: time.Hour, Trigger: Rate{3, time.Hour},
+			Match: []string{"451 hs-17"}, Miss: []string{"451 hs"},
+		}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		l := newLimiter(t, Config{Reactions: reactions})
+		reply := func(route, domain string) {
+			l.ObserveAt(start, Path{route, "hoster.example"}, Signal{Kind: SignalOther, Code: 451, Text: "hs-17", Domain: domain})
+		}
+		stopped := func(route, domain string) bool {
+			return l.StateAt(start, DomainPath(route, domain)).Phase == PhaseStopped
+		}
+		for range 2 {
+			for _, domain := range []string{"a.example", "b.example", "c.example", ""} {
+				reply("mta1", domain)
+			}
+			reply("mta2", "a.example")
+		}
+		for _, domain := range []string{"a.example", "b.example", "c.example"} {
+			if stopped("mta1", domain) || l.LimitsDomainAt(start, "mta1", domain) {
+				t.Errorf("%s has two of three, and is stopped", domain)
+			}
+		}
+		reply("mta1", "a.example")
+		if !stopped("mta1", "a.example") || !l.LimitsDomainAt(start, "mta1", "a.example") {
+			t.Error("a.example has three, and is not stopped")
+		}
+		if stopped("mta1", "b.example") || stopped("mta2", "a.example") {
+			t.Error("others are stopped with it")
+		}
+	})
+	t.Run("a domain longer than Idle", func(t *testing.T) {
+		l := newLimiter(t, Config{Idle: time.Minute})
+		l.ObserveAt(start, Path{"mta1", "comcast"}, replied(SignalOther, 421, "resimta-a1 192.0.2.1 Try again later, or see RL000010"))
+		now := start.Add(4 * time.Minute)
+		l.AcquireAt(now, example, TokenMessage)
+		if !l.LimitsDomainAt(now, "mta1", "Example.Net") {
+			t.Error("a running stop is forgotten")
+		}
+		if now = start.Add(10 * time.Minute); l.LimitsDomainAt(now, "mta1", "example.net") {
+			t.Error("limited for ever")
+		}
+	})
 	t.Run("none", func(t *testing.T) {
 		l := newLimiter(t, Config{Reactions: &Reactions{}, Backoff: Backoff{RateLimited: time.Second}})
 		for i := range 3 {

@@ -152,8 +152,8 @@ type Limiter struct {
 	// routes and providers have only what is configured, so they are bounded.
 	routes, providers map[string]*capacity
 
-	mu      sync.Mutex // Guards everything in the paths and the caps, and every call of paths.
-	domains time.Time  // when a reaction was last to a recipient domain
+	mu      sync.Mutex             // Guards everything in the paths and the caps, and every call of paths.
+	domains *keyed.Map[Path, Path] // the DomainPath of each recipient domain that a reaction was to, by route and plain domain
 	sharing sharing
 	longest time.Duration // the longest stop that there can be
 	paths   *keyed.Map[Path, *path]
@@ -214,6 +214,11 @@ func New(config Config) (*Limiter, error) {
 		Max:  config.MaxPaths,
 		Idle: config.Idle,
 		Live: func(now time.Time, _ Path, p *path) bool { return p.live(now, config.Idle) },
+	})
+	l.domains = keyed.New(keyed.Config[Path, Path]{
+		Max:  config.MaxPaths,
+		Idle: config.Idle,
+		Live: func(now time.Time, _, key Path) bool { return l.sharing.loaded[key] != nil || l.isLive(now, key) },
 	})
 	return l, nil
 }
@@ -445,13 +450,25 @@ func (l *Limiter) LimitsDomainAt(now time.Time, route, domain string) bool {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.domains.IsZero() || now.Sub(l.domains) >= l.config.Idle { // no reaction was to a domain for long
+	key, ok := l.domains.Get(now, Path{route, normalise(domain)})
+	if !ok { // no reaction was to it
 		return false
 	}
-	key := DomainPath(route, domain)
 	if l.sharing.loaded[key] != nil {
 		l.path(now, key)
 	}
-	p, ok := l.paths.Get(now, key)
+	return l.isLive(now, key)
+}
+
+// limitsDomain notes that LimitsDomainAt has to look at a path, if that is one of a recipient domain. The Limiter is locked.
+func (l *Limiter) limitsDomain(now time.Time, key Path) {
+	if domain, ok := strings.CutPrefix(key.Provider, domainMark); ok {
+		l.domains.Put(now, Path{key.Route, domain}, key)
+	}
+}
+
+// isLive reports whether a path is remembered, and must be. The Limiter is locked.
+func (l *Limiter) isLive(now time.Time, key Path) bool {
+	p, ok := l.paths.Peek(now, key)
 	return ok && p.live(p.look(now), l.config.Idle)
 }

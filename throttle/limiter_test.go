@@ -394,6 +394,70 @@ func TestAcquireAllocatesNothing(t *testing.T) {
 	}
 }
 
+// Nor does a path do so under caps, that has learnt, that shares its limits, or that goes beside another one.
+func TestAcquireAllocatesNothingElse(t *testing.T) {
+	const throttled = "resimta-a1 192.0.2.1 Try again later, or see RL000010"
+	perSecond := Cap{MessageRate: Rate{20, time.Second}, Connections: 20}
+	for _, owner := range []string{"", "a"} {
+		config := Config{
+			Limits:    map[string]Limits{"comcast": {Connections: 10, MessagesPerConnection: 50, Recipients: 100, MessageRate: Rate{50, time.Second}, ConnectRate: Rate{50, time.Second}}},
+			Routes:    map[string]Cap{"mta1": perSecond},
+			Providers: map[string]Cap{"comcast": perSecond},
+			Process:   perSecond,
+		}
+		if owner != "" {
+			config.Store, config.Owner = NewMemoryStore(), owner
+		}
+		l := newLimiter(t, config)
+		path, domain, signing := Path{"mta1", "comcast"}, DomainPath("mta1", "example.net"), SigningDomain("news.example", "comcast")
+		now := start
+		l.AcquireAt(now, path, TokenMessage)
+		for _, learnt := range []bool{false, true} {
+			if learnt {
+				l.ObserveAt(now, path, replied(SignalOther, 421, throttled))
+				for _, p := range []Path{path, domain, signing} {
+					l.ObserveAt(now, p, Signal{Kind: SignalTooManyMessages, Messages: 20})
+					l.ObserveAt(now, p, Signal{Kind: SignalTooManyRecipients, Recipients: 50})
+					l.ObserveAt(now, p, limited)
+				}
+				now = now.Add(11 * time.Minute)
+			}
+			for what, f := range map[string]func(){
+				"a message": func() { l.AcquireAt(now, path, TokenMessage) },
+				"a message given back": func() {
+					if l.AcquireAt(now, path, TokenMessage).OK {
+						l.ReleaseAt(now, path, TokenMessage)
+					}
+				},
+				"a connection": func() {
+					if l.AcquireAt(now, path, TokenConnection).OK {
+						l.ReleaseAt(now, path, TokenConnection)
+					}
+				},
+				"a success":          func() { l.ObserveAt(now, path, success) },
+				"a reply":            func() { l.ObserveAt(now, path, replied(SignalOther, 550, "5.1.1 no such user")) },
+				"a signing domain":   func() { l.AcquireAt(now, signing, TokenMessage) },
+				"a recipient domain": func() { l.AcquireAt(now, domain, TokenMessage) },
+				"a look":             func() { l.LookAt(now, path) },
+				"a domain":           func() { l.LimitsDomainAt(now, "mta1", "example.net") },
+				"another domain":     func() { l.LimitsDomainAt(now, "mta1", "example.org") },
+			} {
+				run := func() { now = now.Add(30 * time.Millisecond); f() }
+				for range 10 { // what is made once is made
+					run()
+				}
+				syncAt(t, l, now)
+				if n := testing.AllocsPerRun(300, run); n != 0 {
+					t.Errorf("owner %q, learnt %t, %s: %v allocations", owner, learnt, what, n)
+				}
+			}
+			if learnt != l.LimitsDomainAt(now, "mta1", "example.net") {
+				t.Errorf("owner %q, learnt %t: the domain is not as it should be", owner, learnt)
+			}
+		}
+	}
+}
+
 // BenchmarkPaths reports the memory of a path that is remembered.
 func BenchmarkPaths(b *testing.B) {
 	l := with(b, DefaultLimits(), Config{MaxPaths: b.N + 1})

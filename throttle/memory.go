@@ -10,7 +10,7 @@ import (
 // memory is what the store keeps of a path: where its stop stands, and what it has learnt. Times are Unix milliseconds, durations milliseconds.
 type memory struct {
 	Version int   `json:"v"`
-	At      int64 `json:"at"` // of the latest signal
+	At      int64 `json:"at"` // of the latest use of the path: a renewal is none
 
 	Cause   SignalKind `json:"cause,omitempty"`
 	Until   int64      `json:"until,omitempty"`
@@ -96,6 +96,47 @@ func fromMilli(ms int64) time.Time {
 	return time.UnixMilli(ms).UTC()
 }
 
+// over reports whether a record is worth nothing any more: the path was not used for Idle, and neither its stop nor a measure runs. There is none at all when m is nil.
+func (m *memory) over(now time.Time, l *Limiter) bool {
+	return m == nil || m.idle(now, l) && !m.running(now, l)
+}
+
+// idle reports whether a path that was last used then is forgotten, with what it has learnt.
+func (m *memory) idle(now time.Time, l *Limiter) bool {
+	return now.Sub(fromMilli(m.At)) >= l.config.Idle
+}
+
+// running reports whether the stop or a measure is not over. An end that no stop or measure can have was written by a clock that is wrong, and does not count.
+func (m *memory) running(now time.Time, l *Limiter) bool {
+	if left := fromMilli(m.Until).Sub(now); m.Cause != "" && left > 0 && left <= l.longest {
+		return true
+	}
+	for _, until := range m.Imposed {
+		if left := fromMilli(until).Sub(now); left > 0 && left <= maxFor {
+			return true
+		}
+	}
+	return false
+}
+
+// keepMemory is what an exchange writes of a path that this process knows nothing of: the old record, renewed when it is time, for the next start and for others. One
+// that is over, or nil, is removed. The Limiter is locked.
+func (l *Limiter) keepMemory(now time.Time, key Path, m *memory, old []byte) ([]byte, error) {
+	if m.over(now, l) {
+		delete(l.sharing.written, key)
+		delete(l.sharing.loaded, key)
+		if old == nil {
+			return nil, errNothingNew
+		}
+		return nil, nil
+	}
+	if at, ok := l.sharing.written[key]; !ok || now.Sub(at) < syncRenew {
+		return nil, errNothingNew
+	}
+	l.sharing.written[key] = now
+	return old, nil
+}
+
 // remember is what is worth keeping of a path; nil if nothing is.
 func (p *path) remember(now time.Time) *memory {
 	k := p.learnt
@@ -103,7 +144,7 @@ func (p *path) remember(now time.Time) *memory {
 		return nil
 	}
 	m := &memory{
-		Version: memoryVersion, At: milli(now), Cause: p.cause, Until: milli(p.until), Began: milli(p.began), Length: p.length.Milliseconds(),
+		Version: memoryVersion, At: milli(p.seen), Cause: p.cause, Until: milli(p.until), Began: milli(p.began), Length: p.length.Milliseconds(),
 		Allowed: p.allowed, Goal: p.goal,
 	}
 	if k == nil {
@@ -151,10 +192,16 @@ func parseMemory(data []byte) (*memory, error) {
 
 // recall takes over what the store has of a path, as far as it is stricter than what the path knows itself. It reports whether anything changed.
 func (p *path) recall(now time.Time, m *memory, l *Limiter) (changed bool) {
-	if m == nil || now.Sub(fromMilli(m.At)) >= l.config.Idle {
+	if m == nil {
 		return false
 	}
-	changed = p.recallStop(now, m, l)
+	if !m.idle(now, l) || now.Before(fromMilli(m.Until)) {
+		changed = p.recallStop(now, m, l)
+	}
+	changed = p.recallImposed(now, m, l) || changed
+	if m.idle(now, l) { // only what runs outlives it
+		return changed
+	}
 	b := &l.config.Backoff
 	if c := m.Connections; c != nil && c.Most > 0 && (p.learnt == nil || p.learnt.conns.at.Before(fromMilli(c.At))) {
 		p.lessons().conns = concurrency{
@@ -176,6 +223,11 @@ func (p *path) recall(now time.Time, m *memory, l *Limiter) (changed bool) {
 		p.lessons().recipients = learntNumber{n.N, fromMilli(n.At)}
 		changed = true
 	}
+	return changed
+}
+
+// recallImposed takes over the measures that run.
+func (p *path) recallImposed(now time.Time, m *memory, l *Limiter) (changed bool) {
 	for _, r := range l.config.Reactions.named(m.Imposed) {
 		until := fromMilli(m.Imposed[r.Name])
 		if !now.Before(until) || until.Sub(now) > r.For {

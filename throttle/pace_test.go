@@ -183,3 +183,38 @@ func TestTally(t *testing.T) {
 		t.Errorf("%d after the clock was set back", all)
 	}
 }
+
+// What an hour's share of messages put off has led to is not held against the path again.
+func TestShareCountsOnce(t *testing.T) {
+	var changes []Change
+	l := with(t, Limits{}, Config{
+		Backoff: Backoff{BlocksPerHour: 1000, BlocksInRow: 1000}, OnChange: func(c Change) { changes = append(changes, c) },
+	})
+	lowered := func() (n int) {
+		for _, c := range changes {
+			if c.Kind == ChangeLowered {
+				n++
+			}
+		}
+		return n
+	}
+	now := start
+	for i := range 110 {
+		s := success
+		if i%4 == 0 {
+			s = blocked
+		}
+		l.ObserveAt(now, example, s)
+		now = now.Add(250 * time.Millisecond)
+	}
+	if n := lowered(); n != 1 {
+		t.Fatalf("lowered %d times: %v", n, changes)
+	}
+	for range 10 {
+		now = now.Add(2 * time.Minute)
+		l.ObserveAt(now, example, blocked)
+	}
+	if n := lowered(); n != 1 {
+		t.Errorf("lowered %d times: %v", n, changes)
+	}
+}

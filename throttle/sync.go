@@ -5,8 +5,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"math/rand/v2"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 )
@@ -205,7 +205,7 @@ func (l *Limiter) LoadAt(ctx context.Context, now time.Time) error {
 		return nil
 	}
 	var errs []error
-	loaded, domains := map[Path]*memory{}, false
+	loaded, found := map[Path]*memory{}, []Path{}
 	err := l.config.Store.Load(ctx, func(key string, value []byte) error {
 		p, ok := pathOfKey(key)
 		if !ok {
@@ -216,9 +216,9 @@ func (l *Limiter) LoadAt(ctx context.Context, now time.Time) error {
 			errs = append(errs, err)
 			return nil
 		}
-		if now.Sub(fromMilli(m.At)) < l.config.Idle && len(loaded) < l.maxPaths() {
+		found = append(found, p)
+		if !m.over(now, l) && len(loaded) < l.maxPaths() {
 			loaded[p] = m
-			domains = domains || strings.HasPrefix(p.Provider, domainMark)
 		}
 		return nil
 	})
@@ -227,16 +227,17 @@ func (l *Limiter) LoadAt(ctx context.Context, now time.Time) error {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	for _, key := range found { // all are renewed, or removed when they are over, but not all at once
+		l.sharing.written[key] = now.Add(-rand.N(syncRenew))
+	}
 	for key, m := range loaded {
+		l.limitsDomain(now, key)
 		if p, ok := l.paths.Get(now, key); ok {
 			p.recall(p.clock(now), m, l)
 			delete(loaded, key)
 		}
 	}
 	l.sharing.loaded = loaded
-	if domains {
-		l.domains = now
-	}
 	return errors.Join(errs...)
 }
 
@@ -415,29 +416,28 @@ func (l *Limiter) exchangeMemory(ctx context.Context, key Path, clock func() tim
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		now := clock()
-		p, ok := l.paths.Get(now, key)
+		p, ok := l.paths.Peek(now, key) // a renewal is no use of the path
 		if !ok {
-			delete(l.sharing.written, key)
-			return nil, errNothingNew
+			return l.keepMemory(now, key, m, old)
 		}
-		now = p.clock(now)
+		now = p.look(now)
 		if l.sharing.on {
 			p.recallStop(now, m, l)
 		}
 		mine := p.remember(now)
 		if mine == nil {
-			if m == nil || l.sharing.on && now.Sub(fromMilli(m.At)) < l.config.Idle {
-				return nil, errNothingNew // it is another process's
+			if !l.sharing.on { // else it may be another process's
+				m = nil
 			}
-			delete(l.sharing.written, key)
-			return nil, nil // what there was is over
+			return l.keepMemory(now, key, m, old)
 		}
 		if m != nil {
+			used := mine.At
 			mine.At = m.At
 			if same, err := json.Marshal(mine); err == nil && bytes.Equal(same, old) && now.Sub(l.sharing.written[key]) < syncRenew {
 				return nil, errNothingNew
 			}
-			mine.At = milli(now)
+			mine.At = min(milli(now), max(used, m.At)) // others may have used the path since
 		}
 		l.sharing.written[key] = now
 		return json.Marshal(mine)
