@@ -259,13 +259,15 @@ func TestProcessesShareConnections(t *testing.T) {
 				clear(got[1])
 			}
 			for _, i := range running {
-				for k := range paths {
-					p, now := paths[(k+step)%len(paths)], time.Now()
+				for k, p := range paths {
 					if open[i][p] > 0 && (step+i+k)%7 == 0 { // a connection ends
 						open[i][p]--
-						ps[i].l.ReleaseAt(now, p, TokenConnection)
+						ps[i].l.ReleaseAt(time.Now(), p, TokenConnection)
 					}
-					if d := ps[i].l.AcquireAt(now, p, TokenConnection); d.OK {
+				}
+				for k := range paths { // who asks first has it
+					p := paths[(k+step/7)%len(paths)]
+					if d := ps[i].l.AcquireAt(time.Now(), p, TokenConnection); d.OK {
 						open[i][p]++
 						got[i][p] = true
 					}
