@@ -20,8 +20,12 @@ func (l *lane) hold(n, counts int) {
 
 // claimed notes what a claim took and told.
 func (l *lane) claimed(got *queue.Claimed, counts int) {
-	l.hold(-len(got.Deliveries), counts)
-	l.taken += len(got.Deliveries)
+	n := len(got.Deliveries)
+	if l.seen { // by the first count, or not
+		n, l.seen = n/2, false
+	}
+	l.hold(-n, counts)
+	l.taken += n
 	switch {
 	case !got.More, got.Next > 0: // the rest is not due, or there is none
 		l.hold(-l.queued, counts)
@@ -138,7 +142,7 @@ func (l *lane) recount(due, counts int) {
 	low := max(0, due+l.changed)
 	high := max(low, due+l.changed+l.taken)
 	if counts == 1 {
-		l.queued = (low + high) / 2
+		l.queued, l.seen = (low+high)/2, l.fetching
 		return
 	}
 	l.queued = min(max(l.queued, low), high)

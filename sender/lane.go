@@ -30,6 +30,7 @@ type lane struct {
 	changed  int              // by how much that has changed since the counted-th count of the queue was begun
 	taken    int              // how much of that was claimed
 	counted  int
+	seen     bool // what is being claimed may be in the first count already
 
 	fetching  bool
 	returning bool // leases are being given back: what comes now must not overtake them

@@ -3,6 +3,7 @@ package sender_test
 import (
 	"context"
 	"fmt"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -66,13 +67,20 @@ func TestOneConnectionInTurns(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			store := throttle.NewMemoryStore()
 			var stages []*stage
+			var mu sync.Mutex
 			at, most := 0, 0
+			count := func(by int) {
+				mu.Lock()
+				defer mu.Unlock()
+				at += by
+				most = max(most, at)
+			}
 			for _, owner := range []string{"a", "b", "c"} {
 				st := newStage(t)
 				st.transact = func(ctx context.Context, c *conversation, e *transport.Envelope) ([]transport.Result, error) {
-					get(stages[0], func() int { at++; most = max(most, at); return 0 })
+					count(1)
 					time.Sleep(time.Second)
-					get(stages[0], func() int { at--; return 0 })
+					count(-1)
 					return takes(0)(ctx, c, e)
 				}
 				cfg := st.config("a")
@@ -92,6 +100,8 @@ func TestOneConnectionInTurns(t *testing.T) {
 					t.Errorf("%d messages a connection: one process has sent %d", each, n)
 				}
 			}
+			mu.Lock()
+			defer mu.Unlock()
 			if most > 1 || total < 3000 {
 				t.Errorf("%d messages a connection: %d at a time, %d in all:%s", each, most, total, got)
 			}
