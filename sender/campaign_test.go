@@ -185,7 +185,7 @@ func TestOpenSessionsStarveNobody(t *testing.T) {
 					}
 				}
 			}
-			if n := len(st.targets); len(st.order()) != domains*each || n > domains*each/10 {
+			if n := len(get(st, func() []transport.Target { return st.targets })); len(st.order()) != domains*each || n > domains*each/10 {
 				t.Errorf("%d connections: %d of %d messages over %d sessions", connections, len(st.order()), domains*each, n)
 			}
 		})

@@ -269,7 +269,7 @@ func TestWeightsUnderCommonCaps(t *testing.T) {
 						small = 0
 					}
 					what := fmt.Sprintf("cap of the %s, %d domains, weights %v", name, domains, weights)
-					if n := st.over["small.example.org"]; n < small*95/100 || n > small*105/100+3 {
+					if n := get(st, func() int { return st.over["small.example.org"] }); n < small*95/100 || n > small*105/100+3 {
 						t.Errorf("%s: %d went over the small route, want %d", what, n, small)
 					}
 					if least := messages / 10 * time.Second; took < least-3*time.Second || took > least*103/100 {
