@@ -245,7 +245,7 @@ func TestWeightsUnderCommonCaps(t *testing.T) {
 		for _, domains := range []int{1, 40} {
 			for _, weights := range []map[string]int{{"large": 3}, {"large": 9}, nil} {
 				synctest.Test(t, func(t *testing.T) {
-					const messages = 2000
+					const messages = 1000
 					st := newStage(t)
 					st.provider = "all"
 					st.transact = takes(500 * time.Millisecond)

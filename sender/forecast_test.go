@@ -266,7 +266,7 @@ func TestForecastUnderCommonCaps(t *testing.T) {
 					cfg.Pools = []sender.Pool{{Name: "main", Routes: []string{"large", "small"}, Weights: weights}}
 					set(&cfg)
 					s := w.start(cfg)
-					for i := range 2000 {
+					for i := range 800 {
 						w.enqueue(s, fmt.Sprintf("u%d@%s", i, names[i%domains]))
 					}
 					time.Sleep(100 * time.Second)
