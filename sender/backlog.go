@@ -136,16 +136,18 @@ func (s *Sender) backlog(ctx context.Context) ([]queue.LaneBacklog, error) {
 }
 
 // recount takes a count of what the queue could give out of the lane, which was begun when counts was raised. What was claimed since may be in it or
-// not, so that it leaves a range: within that what we have reckoned ourselves is kept, and the first count of all is taken for the middle of it.
+// not, so that it leaves a range: what we have reckoned ourselves is kept within that, and where the first count of all tells something else it is taken for the middle.
 func (l *lane) recount(due, counts int) {
 	l.hold(0, counts)
 	low := max(0, due+l.changed)
 	high := max(low, due+l.changed+l.taken)
-	if counts == 1 {
+	switch {
+	case l.queued >= low && l.queued <= high: // we have seen it all come and go
+	case counts == 1:
 		l.queued, l.seen = (low+high)/2, l.fetching
-		return
+	default:
+		l.queued = min(max(l.queued, low), high)
 	}
-	l.queued = min(max(l.queued, low), high)
 }
 
 // counted takes a count for how much the queue could give out of each lane.

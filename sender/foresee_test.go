@@ -179,6 +179,7 @@ func TestRecount(t *testing.T) {
 		{"others have claimed", 700, 0, 64, 300, 2, 300},
 		{"others have accepted", 700, 0, 64, 1000, 2, 936},
 		{"the first count", 17, 0, 16, 700, 1, 692},
+		{"the first count, of what came since the start", 300, 0, 84, 216, 1, 216},
 		{"all but one claimed", 65, 0, 64, 1, 2, 1},
 	} {
 		l := &lane{queued: c.reckoned}
