@@ -48,7 +48,7 @@ func TestReadmeCommands(t *testing.T) {
 	first := lines(block(t, readme, "sh", 0))
 	for command, flags := range map[string]string{
 		"go run ./examples/quickstart": "",
-		"go test ./...":                " -race -shuffle=on",
+		"go test ./...":                " -race -shuffle=on -timeout 20m",
 	} {
 		if !first[command] {
 			t.Errorf("README does not begin with %q", command)
