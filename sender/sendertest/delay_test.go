@@ -14,7 +14,7 @@ import (
 func TestDelay(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		t.Skip(err)
+		t.Fatal(err)
 	}
 	defer l.Close()
 	go func() {
@@ -65,7 +65,7 @@ func TestDelay(t *testing.T) {
 func TestDelayCloses(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		t.Skip(err)
+		t.Fatal(err)
 	}
 	d, err := sendertest.StartDelay(sendertest.DelayConfig{Target: l.Addr().String(), RoundTrip: -1})
 	if err != nil {
